@@ -1,0 +1,40 @@
+"""The semantic classes of the AMDiff paper, with their label values, colours and SNOMED CT codes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Structure:
+    """One semantic class: `label` is the paper's s; codes are (value, scheme, meaning)."""
+
+    label: int
+    name: str
+    colour: tuple[int, int, int]
+    category: tuple[str, str, str]
+    type: tuple[str, str, str]
+
+
+_ABNORMAL = ("49755003", "SCT", "Morphologically Altered Structure")
+_ANATOMICAL = ("123037004", "SCT", "Anatomical Structure")
+_TISSUE = ("85756007", "SCT", "Tissue")
+
+BACKGROUND_LABEL = 0
+
+LESION = Structure(
+    label=1, name="lesion", colour=(230, 75, 53), category=_ABNORMAL, type=("108369006", "SCT", "Neoplasm")
+)
+
+# Okabe-Ito and Tol hues, which stay apart under the common colour-vision deficiencies.
+ORGANS = (
+    Structure(label=2, name="liver", colour=(213, 160, 80), category=_ANATOMICAL, type=("10200004", "SCT", "Liver")),
+    Structure(label=3, name="lung", colour=(86, 180, 233), category=_ANATOMICAL, type=("39607008", "SCT", "Lung")),
+    Structure(label=4, name="bone", colour=(240, 228, 180), category=_ANATOMICAL, type=("272673000", "SCT", "Bone")),
+    Structure(label=5, name="muscle", colour=(170, 110, 110), category=_TISSUE, type=("91727004", "SCT", "Muscle")),
+    Structure(label=6, name="kidney", colour=(0, 158, 115), category=_ANATOMICAL, type=("64033007", "SCT", "Kidney")),
+    Structure(label=7, name="spleen", colour=(204, 121, 167), category=_ANATOMICAL, type=("78961009", "SCT", "Spleen")),
+    Structure(label=8, name="aorta", colour=(0, 114, 178), category=_ANATOMICAL, type=("15825003", "SCT", "Aorta")),
+)
+
+SEMANTIC_CLASSES = (LESION, *ORGANS)

@@ -1,0 +1,18 @@
+"""What the tests share: the real scans, where they are at hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def pet_data() -> Path:
+    """Folder of real PET scans kept beside the repository; tests that need it are skipped without it."""
+    folder = REPOSITORY.parent / "shared" / "pet-data"
+    if not folder.is_dir():
+        pytest.skip("the real PET scans (../shared/pet-data) are not here")
+    return folder
