@@ -1,0 +1,104 @@
+"""AMDiff: the denoiser, the revision and the segmenter as one model."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from AMDiffLib.diffusion.schedule import NoiseSchedule
+from AMDiffLib.networks.config import AMDiffConfig, IntensityConfig
+from AMDiffLib.networks.denoiser import Denoiser
+from AMDiffLib.networks.intensity import IntensityTransform
+from AMDiffLib.networks.nnmamba import DualBranchNNMamba
+from AMDiffLib.networks.revision import Revision
+
+GRID_MULTIPLE = 16
+AIR = -1.0  # SUV 0 on the normalised scale
+FULL_RANGE = IntensityConfig(kind="sqrt")
+
+
+class AMDiff(nn.Module):
+    """Low-count image and noise in; denoised image, lesions and organs out. Images are (B, 1, D, H, W).
+
+    D, H and W are multiples of 16. The revision and the segmenter see both images on a square-root scale
+    without a cut-off, whatever the diffusion works on, so that values above the cut-off reach them.
+    """
+
+    def __init__(self, config: AMDiffConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.intensity = IntensityTransform(config.intensity)
+        self.full_range = IntensityTransform(FULL_RANGE)
+        self.schedule = NoiseSchedule(config.diffusion.timesteps, config.diffusion.cosine_offset)
+        # Most voxels are air: there a network that predicts the image starts; one that predicts noise, at 0.
+        air = AIR if config.diffusion.prediction == "x0" else 0.0
+        self.denoiser = Denoiser(config.denoiser, untrained_output=air)
+        self.revision = Revision(
+            config.revision, cutoff_suv=self.intensity.cutoff_suv, offset=FULL_RANGE.offset
+        )
+        self.segmenter = DualBranchNNMamba(config.segmenter)
+
+    def to_normalised(self, suv: Tensor) -> Tensor:
+        """Return the diffusion's intensities for SUV (g/mL)."""
+        return self.intensity.to_normalised(suv)
+
+    def to_suv(self, x: Tensor) -> Tensor:
+        """Return SUV (g/mL, >= 0) for the diffusion's intensities."""
+        return self.intensity.to_suv(x)
+
+    def denoiser_output(self, x_t: Tensor, low_count_suv: Tensor, t: Tensor) -> Tensor:
+        """Return what f_den of Eq. (2) predicts (epsilon, x0 or v, as configured), float32.
+
+        x_t: noisy image, normalised; low_count_suv: I_LC in SUV; t: (B,) int64 or int, in 1..T.
+        """
+        _check_grid(x_t)
+        t = torch.as_tensor(t, device=x_t.device).expand(len(x_t))
+        return _exact(self.denoiser(x_t, self.to_normalised(low_count_suv), t))
+
+    def predict_x0(self, x_t: Tensor, low_count_suv: Tensor, t: Tensor) -> Tensor:
+        """Return the predicted high-count image, normalised and limited to the values an SUV can have.
+
+        Arguments as in `denoiser_output`.
+        """
+        return self.x0_from_output(self.denoiser_output(x_t, low_count_suv, t), x_t, t)
+
+    def x0_from_output(self, output: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+        """Return what `predict_x0` does, from a `denoiser_output` already at hand."""
+        prediction = self.config.diffusion.prediction
+        if prediction == "epsilon":
+            output = self.schedule.x0_from_epsilon(_exact(x_t), t, output)
+        elif prediction == "v":
+            output = self.schedule.x0_from_v(_exact(x_t), t, output)
+        return self.intensity.clamp(output)
+
+    def revise(self, denoised_suv: Tensor, low_count_suv: Tensor) -> Tensor:
+        """Return P_HCR of Eq. (6) in SUV, >= 0, over the full range, from P_HC and I_LC in SUV."""
+        _check_grid(denoised_suv)
+        features = self._full_range_pair(denoised_suv, low_count_suv)
+        return self.revision(_exact(denoised_suv), _exact(low_count_suv), features)
+
+    def segment(self, revised_suv: Tensor, low_count_suv: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the lesion logits (B, 2, D, H, W) and the organ logits (B, 8, D, H, W) of Eq. (8).
+
+        The first class of each is the background; organs follow in the order of labels 2..8.
+        Arguments: P_HCR and I_LC in SUV.
+        """
+        _check_grid(revised_suv)
+        lesions, organs = self.segmenter(self._full_range_pair(revised_suv, low_count_suv))
+        return _exact(lesions), _exact(organs)
+
+    def _full_range_pair(self, first_suv: Tensor, second_suv: Tensor) -> Tensor:
+        return self.full_range.to_normalised(torch.cat([first_suv, second_suv], dim=1))
+
+
+def _exact(x: Tensor) -> Tensor:
+    """Half precision belongs inside the networks: differences of images are taken in float32."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
+def _check_grid(image: Tensor) -> None:
+    if image.ndim != 5 or image.shape[1] != 1 or any(n % GRID_MULTIPLE for n in image.shape[2:]):
+        raise ValueError(
+            f"the image has shape {tuple(image.shape)}; "
+            f"(B, 1, D, H, W) with multiples of {GRID_MULTIPLE} is needed"
+        )

@@ -1,0 +1,193 @@
+"""The configuration of the model, one frozen dataclass per part, as kept beside the weights; and two presets."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from AMDiffLib.labels import ORGANS
+
+INTENSITIES = ("cutoff", "sqrt")
+PREDICTIONS = ("epsilon", "x0", "v")
+SAMPLERS = ("ancestral", "few_step")
+STARTS = ("noise", "low_count")
+NORMS = ("batch", "instance", "group")
+SCANS = ("channel_sequence", "axes")
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntensityConfig:
+    """How SUV is brought to the range of the diffusion; SUV 0 becomes -1 and `suv_at_one` becomes +1."""
+
+    kind: str = "sqrt"
+    suv_at_one: float = 20.0
+    offset: float = 0.25  # keeps the slope of the square root finite at SUV 0
+
+    def __post_init__(self) -> None:
+        _one_of("intensity.kind", self.kind, INTENSITIES)
+        _positive("intensity.suv_at_one", self.suv_at_one)
+        _positive("intensity.offset", self.offset)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiffusionConfig:
+    """The noise schedule, what the denoiser predicts, and how an image is drawn from it."""
+
+    timesteps: int = 250
+    cosine_offset: float = 0.008
+    prediction: str = "x0"
+    sampler: str = "few_step"
+    start: str = "low_count"
+    sampling_timesteps: tuple[int, ...] = (150, 50)
+
+    def __post_init__(self) -> None:
+        _one_of("diffusion.prediction", self.prediction, PREDICTIONS)
+        _one_of("diffusion.sampler", self.sampler, SAMPLERS)
+        _one_of("diffusion.start", self.start, STARTS)
+        if (self.sampler, self.start) not in (("ancestral", "noise"), ("few_step", "low_count")):
+            raise ValueError(
+                f"the sampler {self.sampler!r} cannot start from {self.start!r}: "
+                "ancestral sampling starts from 'noise', few-step sampling from 'low_count'"
+            )
+        if self.sampler == "few_step":
+            steps = self.sampling_timesteps
+            if not steps or list(steps) != sorted(set(steps), reverse=True):
+                raise ValueError(f"diffusion.sampling_timesteps is {steps}; they must fall from step to step")
+            if steps[0] > self.timesteps or steps[-1] < 1:
+                raise ValueError(f"diffusion.sampling_timesteps is {steps}; they lie in 1..{self.timesteps}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenoiserConfig:
+    """The U-Net f_den of Eq. (2)."""
+
+    channels: tuple[int, ...] = (16, 32, 64, 96)
+    attention_levels: tuple[bool, ...] = (False, False, False, True)
+    num_res_blocks: int = 1
+    norm_num_groups: int = 8
+    num_head_channels: int = 32
+    flash_attention: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class RevisionConfig:
+    """The revision f_rev of Eq. (6): so many 3x3x3 convolutions of so many channels."""
+
+    channels: int = 12
+    layers: int = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmenterConfig:
+    """The dual-branch nnMamba f_seg of Eq. (8).
+
+    `full_resolution_channels` features of the input at full resolution join the last layer of each decoder
+    (0: none, as published, where nothing finer than half resolution reaches the logits).
+    """
+
+    channels: int = 16
+    blocks: int = 3
+    d_state: int = 8
+    norm: str = "group"
+    activate_logits: bool = False
+    res_mamba: bool = True
+    scans: str = "channel_sequence"
+    full_resolution_channels: int = 8
+    organ_classes: int = 1 + len(ORGANS)
+
+    def __post_init__(self) -> None:
+        _one_of("segmenter.norm", self.norm, NORMS)
+        _one_of("segmenter.scans", self.scans, SCANS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AMDiffConfig:
+    """A whole model: its parts and the voxel size (mm, isotropic) it works at."""
+
+    name: str
+    voxel_size_mm: float = 4.0
+    intensity: IntensityConfig = field(default_factory=IntensityConfig)
+    diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
+    denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
+    revision: RevisionConfig = field(default_factory=RevisionConfig)
+    segmenter: SegmenterConfig = field(default_factory=SegmenterConfig)
+
+    def __post_init__(self) -> None:
+        _positive("voxel_size_mm", self.voxel_size_mm)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain dicts, lists, numbers and strings: what `json.dumps` takes."""
+        return _to_plain(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> AMDiffConfig:
+        """Return the configuration that `to_dict` wrote; ValueError names an unknown key."""
+        return _from_plain(cls, values, "")
+
+
+_PARTS = {
+    "intensity": IntensityConfig,
+    "diffusion": DiffusionConfig,
+    "denoiser": DenoiserConfig,
+    "revision": RevisionConfig,
+    "segmenter": SegmenterConfig,
+}
+
+
+def _to_plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return {f.name: _to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _from_plain(cls: type, values: Any, prefix: str) -> Any:
+    if not isinstance(values, dict):
+        raise ValueError(f"'{prefix[:-1]}' is {values!r} in the model's configuration; an object is needed")
+    known = {f.name for f in dataclasses.fields(cls)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ValueError(
+            f"unknown key '{prefix}{unknown[0]}' in the model's configuration; "
+            f"known are {', '.join(sorted(known))}"
+        )
+    arguments = {}
+    for key, value in values.items():
+        if cls is AMDiffConfig and key in _PARTS:
+            arguments[key] = _from_plain(_PARTS[key], value, f"{prefix}{key}.")
+        else:
+            arguments[key] = tuple(value) if isinstance(value, list) else value
+    try:
+        return cls(**arguments)
+    except TypeError as error:
+        raise ValueError(f"the model's configuration is incomplete: {error}") from error
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name} is {value!r}; expected one of {', '.join(allowed)}")
+
+
+def _positive(name: str, value: float) -> None:
+    if not value > 0:
+        raise ValueError(f"{name} is {value}; a positive number is needed")
+
+
+PAPER = AMDiffConfig(
+    name="paper",
+    voxel_size_mm=2.04,
+    intensity=IntensityConfig(kind="cutoff"),
+    diffusion=DiffusionConfig(
+        prediction="epsilon", sampler="ancestral", start="noise", sampling_timesteps=tuple(range(250, 0, -1))
+    ),
+    # Four levels with attention at the lowest as published; the channels are Med-DDPM's first four.
+    denoiser=DenoiserConfig(channels=(64, 64, 128, 192), norm_num_groups=32, num_head_channels=64),
+    revision=RevisionConfig(channels=32),
+    segmenter=SegmenterConfig(
+        channels=32, d_state=16, norm="batch", activate_logits=True, full_resolution_channels=0
+    ),
+)
+
+COMPACT = AMDiffConfig(name="compact")
+
+PRESETS = {preset.name: preset for preset in (PAPER, COMPACT)}

@@ -1,0 +1,199 @@
+"""The selective scan of Mamba-1: h_t = exp(delta_t A) h_{t-1} + delta_t u_t B_t,  y_t = C_t h_t.
+
+Plain PyTorch, with its own backward pass: the sequence is cut into G chunks of Q steps that advance together.
+(1) Every chunk runs from a zero state to its end, (2) the end states are carried from chunk to chunk, (3) every
+chunk runs again from its right initial state and emits y. That is 2 Q + G small steps instead of L, and no tensor
+of L x D x N is kept; the backward pass does the same in reverse for the adjoint state. States are laid out
+(chunks, N, D), so that the long dimension D is contiguous.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+# Above this many state elements a step, the work and not the number of steps is the cost: one long chunk is best.
+LARGE_STEP = 65536
+
+
+def selective_scan(
+    u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, z: Tensor, delta_bias: Tensor
+) -> Tensor:
+    """Return (scan(u, softplus(delta + delta_bias)) + D u) silu(z), shaped and typed as `u`.
+
+    u, delta, z: (batch, L, channels); A: (channels, N), negative; B, C: (batch, L, N); D, delta_bias: (channels).
+    The recurrence runs in float32 whatever the inputs' type (in float64 for float64).
+    """
+    if u.is_cuda and _cuda_scan() is not None:
+        return _scan_on_cuda(u, delta, A, B, C, D, z, delta_bias)
+    exact = torch.float64 if u.dtype == torch.float64 else torch.float32
+    with torch.autocast(device_type=u.device.type, enabled=False):
+        u_exact = u.to(exact)
+        step = functional.softplus(delta.to(exact) + delta_bias.to(exact))
+        y = _Scan.apply(u_exact, step, A.to(exact), B.to(exact), C.to(exact))
+        return ((y + D.to(exact) * u_exact) * functional.silu(z.to(exact))).to(u.dtype)
+
+
+def chunk_length(length: int, elements_per_step: int) -> int:
+    """Return Q for a sequence of `length`: sqrt(L / 2) minimises 2 Q + L / Q; all of L for large steps."""
+    if elements_per_step >= LARGE_STEP or length <= 8:
+        return length
+    return max(4, round((length / 2) ** 0.5))
+
+
+class _Scan(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, u, delta, A, B, C):
+        chunks = _Chunks(u, delta, A, B, C)
+        starts = chunks.initial_states()
+        ctx.save_for_backward(u, delta, A, B, C, starts)
+        return chunks.outputs(starts)
+
+    @staticmethod
+    def backward(ctx, grad_y):
+        u, delta, A, B, C, starts = ctx.saved_tensors
+        with torch.autocast(device_type=u.device.type, enabled=False):
+            return _Chunks(u, delta, A, B, C).gradients(starts, grad_y.to(u.dtype))
+
+
+class _Chunks:
+    """One scan cut into chunks; step q of all chunks of all sequences side by side, (Q, batch * G, ...)."""
+
+    def __init__(self, u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> None:
+        self.batch, self.length, self.channels = u.shape
+        self.states = A.shape[1]
+        self.steps = chunk_length(self.length, self.batch * self.channels * self.states)
+        self.count = -(-self.length // self.steps)
+        self.rows = self.batch * self.count
+        self.u = self._cut(u)
+        self.delta = self._cut(delta)
+        self.A = A.t().contiguous()  # (N, D)
+        self.B = self._cut(B).unsqueeze(-1)  # (Q, rows, N, 1)
+        self.C = self._cut(C).unsqueeze(-1)
+        self.delta_u = (self.delta * self.u).unsqueeze(2)  # (Q, rows, 1, D)
+        self.delta_row = self.delta.unsqueeze(2)
+
+    def _cut(self, sequence: Tensor) -> Tensor:
+        # Steps added at the end have delta = 0: they leave the state as it is.
+        added = self.count * self.steps - self.length
+        if added:
+            sequence = functional.pad(sequence, (0, 0, 0, added))
+        cut = sequence.reshape(self.batch * self.count, self.steps, sequence.shape[-1])
+        return cut.transpose(0, 1).contiguous()
+
+    def _join(self, cut: Tensor) -> Tensor:
+        joined = cut.transpose(0, 1).reshape(self.batch, self.count * self.steps, cut.shape[-1])
+        return joined[:, : self.length]
+
+    def _zeros(self) -> Tensor:
+        return self.u.new_zeros(self.rows, self.states, self.channels)
+
+    def _decay(self, q: int, out: Tensor) -> Tensor:
+        return torch.mul(self.delta_row[q], self.A, out=out).exp_()
+
+    def _total_decay(self) -> Tensor:
+        return (self.delta.sum(0).unsqueeze(1) * self.A).exp_().view(self.batch, self.count, self.states, -1)
+
+    def initial_states(self) -> Tensor:
+        """Return the state (rows, N, D) before the first step of each chunk."""
+        starts = self._zeros()
+        if self.count == 1:
+            return starts
+        state, decay = self._zeros(), self._zeros()
+        for q in range(self.steps):
+            state.mul_(self._decay(q, decay)).addcmul_(self.delta_u[q], self.B[q])
+        ends = state.view(self.batch, self.count, self.states, -1)
+        carried = starts.view_as(ends)
+        total = self._total_decay()
+        for g in range(1, self.count):
+            torch.addcmul(ends[:, g - 1], total[:, g - 1], carried[:, g - 1], out=carried[:, g])
+        return starts
+
+    def outputs(self, starts: Tensor) -> Tensor:
+        """Return y (batch, L, D)."""
+        y = torch.empty_like(self.u)
+        state, decay, read = starts.clone(), self._zeros(), self._zeros()
+        for q in range(self.steps):
+            state.mul_(self._decay(q, decay)).addcmul_(self.delta_u[q], self.B[q])
+            torch.sum(torch.mul(state, self.C[q], out=read), dim=1, out=y[q])
+        return self._join(y)
+
+    def gradients(self, starts: Tensor, grad_y: Tensor) -> tuple[Tensor, ...]:
+        """Return the gradients of u, delta, A, B and C."""
+        grad_y = self._cut(grad_y).unsqueeze(2)  # (Q, rows, 1, D)
+        adjoint = self._adjoints_behind(grad_y)
+        before = self.u.new_empty(self.steps, self.rows, self.states, self.channels)
+        decays = torch.empty_like(before)
+        state = before[0].copy_(starts)
+        for q in range(self.steps):
+            decay = self._decay(q, decays[q])
+            if q + 1 < self.steps:
+                following = before[q + 1]
+                torch.mul(decay, state, out=following).addcmul_(self.delta_u[q], self.B[q])
+                state = following
+        last = (decays[-1] * before[-1]).addcmul_(self.delta_u[-1], self.B[-1])
+
+        grad_delta_u, grad_delta = torch.empty_like(self.u), torch.empty_like(self.u)
+        grad_A = torch.zeros_like(self.A)
+        grad_B, grad_C = torch.empty_like(self.B), torch.empty_like(self.C)
+        work = self._zeros()
+        for q in reversed(range(self.steps)):
+            after = last if q + 1 == self.steps else before[q + 1]
+            torch.sum(torch.mul(after, grad_y[q], out=work), dim=2, keepdim=True, out=grad_C[q])
+            adjoint.addcmul_(self.C[q], grad_y[q])  # of the state after step q
+            torch.sum(torch.mul(adjoint, self.delta_u[q], out=work), dim=2, keepdim=True, out=grad_B[q])
+            torch.sum(torch.mul(adjoint, self.B[q], out=work), dim=1, out=grad_delta_u[q])
+            adjoint.mul_(decays[q])  # now of the state before it
+            torch.mul(adjoint, before[q], out=work)  # of delta A, element by element
+            torch.sum(work * self.A, dim=1, out=grad_delta[q])
+            grad_A += work.mul_(self.delta_row[q]).sum(0)
+        grad_u = grad_delta_u * self.delta
+        grad_delta += grad_delta_u * self.u
+        joined = [self._join(g) for g in (grad_u, grad_delta, grad_B.squeeze(-1), grad_C.squeeze(-1))]
+        return joined[0], joined[1], grad_A.t(), joined[2], joined[3]
+
+    def _adjoints_behind(self, grad_y: Tensor) -> Tensor:
+        """Return the adjoint (rows, N, D) that each chunk's last state receives from the chunks after it."""
+        behind = self._zeros()
+        if self.count == 1:
+            return behind
+        adjoint, decay = self._zeros(), self._zeros()
+        for q in reversed(range(self.steps)):
+            adjoint.addcmul_(self.C[q], grad_y[q]).mul_(self._decay(q, decay))
+        fronts = adjoint.view(self.batch, self.count, self.states, -1)
+        carried = behind.view_as(fronts)
+        total = self._total_decay()
+        for g in reversed(range(self.count - 1)):
+            torch.addcmul(fronts[:, g + 1], total[:, g + 1], carried[:, g + 1], out=carried[:, g])
+        return behind
+
+
+@functools.cache
+def _cuda_scan():
+    try:
+        from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
+    except ImportError:
+        return None
+    return selective_scan_fn
+
+
+def _scan_on_cuda(u, delta, A, B, C, D, z, delta_bias) -> Tensor:
+    # mamba_ssm wants (batch, channels, L) and keeps A, D and the bias in float32.
+    def channels_first(sequence: Tensor) -> Tensor:
+        return sequence.transpose(1, 2).contiguous()
+
+    y = _cuda_scan()(
+        channels_first(u),
+        channels_first(delta.to(u.dtype)),
+        A.float(),
+        channels_first(B.to(u.dtype)),
+        channels_first(C.to(u.dtype)),
+        D=D.float(),
+        z=channels_first(z.to(u.dtype)),
+        delta_bias=delta_bias.float(),
+        delta_softplus=True,
+    )
+    return y.transpose(1, 2)
