@@ -11,7 +11,7 @@ LARGEST_BETA = 0.999
 
 
 class NoiseSchedule(nn.Module):
-    """Cosine schedule of Nichol and Dhariwal (2021) over t = 1..T as the paper counts; t = 0 is the clean image.
+    """Cosine schedule of Nichol and Dhariwal (2021) over t = 1..T as in the paper; t = 0 is the clean image.
 
     alpha_bar(t) = f(t) / f(0), f(t) = cos^2((t / T + s) / (1 + s) pi / 2), with every beta limited to 0.999.
     The tables are float64 and indexed by t; results come in the dtype and on the device of the image given.

@@ -1,4 +1,4 @@
-"""The configuration of the model, one frozen dataclass per part, as kept beside the weights; and two presets."""
+"""The configuration of the model, one frozen dataclass per part, and two presets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SUV to the range of the diffusion and back: cut off at SUV 20 as published, or a square root without a cut."""
+"""SUV to the range of the diffusion and back: cut off at SUV 20 as published, or a square root, uncut."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """The selective scan of Mamba-1: h_t = exp(delta_t A) h_{t-1} + delta_t u_t B_t,  y_t = C_t h_t.
 
 Plain PyTorch, with its own backward pass: the sequence is cut into G chunks of Q steps that advance together.
-(1) Every chunk runs from a zero state to its end, (2) the end states are carried from chunk to chunk, (3) every
-chunk runs again from its right initial state and emits y. That is 2 Q + G small steps instead of L, and no tensor
-of L x D x N is kept; the backward pass does the same in reverse for the adjoint state. States are laid out
-(chunks, N, D), so that the long dimension D is contiguous.
+(1) Every chunk runs from a zero state to its end, (2) the end states are carried from chunk to chunk, (3)
+each runs again from its right initial state and emits y. That is 2 Q + G small steps instead of L, and the
+forward pass keeps no tensor of L x D x N; the backward pass does the same in reverse for the adjoint state.
+States are laid out (chunks, N, D), so that the long dimension D is contiguous.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-# Above this many state elements a step, the work and not the number of steps is the cost: one long chunk is best.
-LARGE_STEP = 65536
+# Above this many state elements a step the work is the cost, not the number of steps: one chunk is best.
+LARGE_STEP = 32768
 
 
 def selective_scan(
@@ -24,7 +24,8 @@ def selective_scan(
 ) -> Tensor:
     """Return (scan(u, softplus(delta + delta_bias)) + D u) silu(z), shaped and typed as `u`.
 
-    u, delta, z: (batch, L, channels); A: (channels, N), negative; B, C: (batch, L, N); D, delta_bias: (channels).
+    u, delta, z: (batch, L, channels); A: (channels, N), negative; B, C: (batch, L, N); D, delta_bias:
+    (channels,).
     The recurrence runs in float32 whatever the inputs' type (in float64 for float64).
     """
     if u.is_cuda and _cuda_scan() is not None:
