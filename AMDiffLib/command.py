@@ -1,0 +1,112 @@
+"""Runs the work of a headless command: failures become a named error and an exit code."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from typing import TextIO
+
+from AMDiffLib.errors import AMDiffError, Cancelled, MissingPackage, OutOfMemory
+from AMDiffLib.progress import Reporter
+
+_OUT_OF_MEMORY_SIGNS = (
+    "can't allocate memory",
+    "cannot allocate memory",
+    "not enough memory",
+    "out of memory",
+    "bad_alloc",
+    "bad allocation",
+    "failed to allocate",
+    "unable to allocate",
+    "can't start new thread",
+    "out_of_memory",
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether `error`, of Python, numpy, torch, CUDA, ITK or the loader of libraries, says that memory ran
+    out."""
+    if isinstance(error, (MemoryError, OutOfMemory)):
+        return True
+    # torch.OutOfMemoryError is a RuntimeError too; asking by text keeps torch out of this file.
+    if isinstance(error, (RuntimeError, ImportError, OSError)):
+        text = str(error).lower()
+        return any(sign in text for sign in _OUT_OF_MEMORY_SIGNS)
+    return False
+
+
+def named_error(error: BaseException) -> AMDiffError | None:
+    """The named error that `error` is or stands for; None for one that nobody foresaw."""
+    if isinstance(error, AMDiffError):
+        return error
+    if isinstance(error, KeyboardInterrupt):
+        return Cancelled("The job was stopped from the keyboard. Nothing was written.")
+    if is_out_of_memory(error):
+        return OutOfMemory(
+            f"The computer ran out of memory ({_first_line(error)}). Close other programs, or use a computer "
+            "with more memory, and start again."
+        )
+    if isinstance(error, ImportError):
+        package = (error.name or "").partition(".")[0]
+        return MissingPackage(
+            f"The Python package '{package or 'unknown'}' cannot be used by {sys.executable} "
+            f"({_first_line(error)}). Install it into this Python (the packages needed are listed in "
+            "Resources/requirements.txt)."
+        )
+    return None
+
+
+def require_packages(*names: str) -> None:
+    """Raise MissingPackage, naming all that are not installed, before any work is done."""
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MissingPackage(
+            f"Python packages are missing in {sys.executable}: {', '.join(missing)}. Install them into this "
+            "Python (the packages needed are listed in Resources/requirements.txt)."
+        )
+
+
+def run(work: Callable[[], None], reporter: Reporter) -> int:
+    """Do `work` and return its exit code: 0, the code of the named error, or 1 with a traceback on stderr."""
+    try:
+        work()
+    except (Exception, KeyboardInterrupt) as error:
+        named = named_error(error)
+        if named is None:
+            traceback.print_exc(file=sys.stderr)
+            reporter.error(
+                "internal",
+                f"An error that this software did not foresee: {type(error).__name__}: {_first_line(error)}. "
+                "Please report it with the log.",
+            )
+            return AMDiffError.exit_code
+        if named is not error:
+            traceback.print_exc(file=sys.stderr)
+        reporter.error(named.kind, str(named))
+        return named.exit_code
+    return 0
+
+
+def take_stdout_for_json() -> TextIO:
+    """Keep stdout for the JSON lines alone: whatever else prints there, compiled code too, goes to stderr."""
+    sys.stdout.flush()
+    stream = os.fdopen(os.dup(1), "w", encoding="utf-8", newline="\n")
+    os.dup2(2, 1)
+    return stream
+
+
+def end(exit_code: int) -> None:
+    """End the process, and Slicer where the command was started with `Slicer --python-script`."""
+    slicer = sys.modules.get("slicer")
+    if slicer is not None and getattr(slicer, "app", None) is not None:
+        slicer.util.exit(exit_code)
+        return
+    sys.exit(exit_code)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

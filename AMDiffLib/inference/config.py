@@ -1,0 +1,23 @@
+"""What can be chosen about a run beside the model, the steps and the seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DEFAULT_TILE = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class InferenceConfig:
+    """Choices that change the result.
+
+    Attributes:
+        overlap: voxels that neighbouring tiles share.
+        lesion_threshold: probability from which on a voxel is lesion.
+        conserve_counts: scale the denoised volume so that its regional means are those of the low-count one
+            (see `count_conservation`).
+    """
+
+    overlap: int = 16
+    lesion_threshold: float = 0.5
+    conserve_counts: bool = False

@@ -1,0 +1,77 @@
+"""How much memory is free, how much the process took, and what an out-of-memory error asked for."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+_UNITS = {"": 1, "bytes": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+
+
+def free_system_memory() -> int | None:
+    """Bytes that a new allocation may use: the computer's, or less where the process is limited. None if
+    unknown."""
+    if sys.platform == "win32":
+        return _free_on_windows()
+    found = [free for free in (_free_by_meminfo(), _free_by_limit()) if free is not None]
+    return min(found) if found else None
+
+
+def peak_memory_mb() -> float | None:
+    """The most memory (resident, MB) this process has used so far; None on Windows."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def asked_for(error: BaseException) -> int | None:
+    """Bytes that the failed allocation asked for, read from the error's text; None if it does not say."""
+    match = re.search(r"tried to allocate ([\d.]+) ?(bytes|[KMG]iB)?", str(error), re.IGNORECASE)
+    if match is None:
+        match = re.search(r"unable to allocate ([\d.]+) ?([KMG]iB)", str(error), re.IGNORECASE)
+    if match is None:
+        return None
+    return int(float(match[1].rstrip(".")) * _UNITS[(match[2] or "").lower()])
+
+
+def _free_by_meminfo() -> int | None:
+    path = Path("/proc/meminfo")
+    if not path.is_file():
+        return None
+    match = re.search(r"^MemAvailable:\s+(\d+) kB", path.read_text(), re.MULTILINE)
+    return int(match[1]) * 1024 if match else None
+
+
+def _free_by_limit() -> int | None:
+    import resource
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    statm = Path("/proc/self/statm")
+    if limit == resource.RLIM_INFINITY or not statm.is_file():
+        return None
+    return max(0, limit - int(statm.read_text().split()[0]) * resource.getpagesize())
+
+
+def _free_on_windows() -> int | None:
+    import ctypes
+
+    class Status(ctypes.Structure):
+        _fields_ = [
+            ("length", ctypes.c_ulong),
+            ("load", ctypes.c_ulong),
+            ("total", ctypes.c_ulonglong),
+            ("available", ctypes.c_ulonglong),
+            *(
+                (name, ctypes.c_ulonglong)
+                for name in ("page_total", "page", "virtual_total", "virtual", "extended")
+            ),
+        ]
+
+    status = Status(length=ctypes.sizeof(Status))
+    if not ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)):
+        return None
+    return int(status.available)

@@ -1,0 +1,72 @@
+"""What report.json says about a result: from which data, with which model and software, how."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from importlib import metadata
+from typing import Any
+
+import AMDiffLib
+from AMDiffLib.image.volume import PetVolume
+from AMDiffLib.inference.memory import peak_memory_mb
+
+PACKAGES = (
+    "torch",
+    "monai",
+    "SimpleITK",
+    "pydicom",
+    "numpy",
+    "scipy",
+    "safetensors",
+    "slicerio",
+    "mamba-ssm",
+)
+
+
+def provenance(
+    *,
+    volume: PetVolume,
+    model_config: dict[str, Any],
+    run: dict[str, Any],
+    warnings: list[str],
+    files: list[str],
+) -> dict[str, Any]:
+    """Return the content of report.json; nothing in it identifies the patient.
+
+    `model_config` is the content of the model's config.json, `run` the details of the pipeline's result.
+    """
+    return {
+        "format": "amdiff-report",
+        "version": 1,
+        "software": {
+            "name": "AMDiff",
+            "version": AMDiffLib.__version__,
+            "python": platform.python_version(),
+            "platform": f"{platform.system()} {platform.machine()}",
+            "packages": installed_versions(),
+        },
+        "input": dict(volume.source),
+        "model": {
+            "name": model_config.get("name"),
+            "sha256": model_config["sha256"],
+            "configuration": model_config["model"],
+        },
+        "run": {**run, "peak_memory_mb": peak_memory_mb()},
+        "warnings": warnings,
+        "files": files,
+    }
+
+
+def installed_versions() -> dict[str, str]:
+    """Versions of the packages that have a say in the result, of those that are installed."""
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            # Slicer's own SimpleITK comes without metadata.
+            version = getattr(sys.modules.get(name), "__version__", None)
+            if version:
+                versions[name] = str(version)
+    return versions

@@ -1,0 +1,54 @@
+"""The six files of a result."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from AMDiffLib.image.overview import write_overview
+from AMDiffLib.image.volume import PetVolume
+from AMDiffLib.image.writing import write_denoised, write_segmentation
+from AMDiffLib.inference.pipeline import Result
+from AMDiffLib.inference.provenance import provenance
+from AMDiffLib.progress import Reporter
+from AMDiffLib.quantification.lesions import label_lesions
+from AMDiffLib.quantification.measurements import measure
+
+DENOISED = "denoised.nrrd"
+SEGMENTATION = "segmentation.seg.nrrd"
+MEASUREMENTS_CSV = "measurements.csv"
+MEASUREMENTS_JSON = "measurements.json"
+OVERVIEW = "overview.png"
+REPORT = "report.json"
+
+
+def write_results(folder: Path, volume: PetVolume, result: Result, reporter: Reporter) -> list[str]:
+    """Measure, and write all files but the report into `folder`; returns their names. Raises Cancelled."""
+    lesions = label_lesions(result.lesions, spacing=volume.spacing, suv=result.denoised)
+    write_denoised(folder / DENOISED, volume, result.denoised)
+    reporter.check_cancelled()
+    write_segmentation(folder / SEGMENTATION, volume, lesions, result.organs)
+    reporter.check_cancelled()
+    measurements = measure(result.denoised, lesions, result.organs, volume=volume)
+    measurements.to_csv(folder / MEASUREMENTS_CSV)
+    measurements.to_json(folder / MEASUREMENTS_JSON)
+    reporter.check_cancelled()
+    write_overview(folder / OVERVIEW, volume.suv, result.denoised, lesions, result.organs, volume.spacing)
+    return [DENOISED, SEGMENTATION, MEASUREMENTS_CSV, MEASUREMENTS_JSON, OVERVIEW]
+
+
+def write_report(
+    folder: Path,
+    volume: PetVolume,
+    *,
+    model_config: dict[str, Any],
+    run: dict[str, Any],
+    warnings: list[str],
+    files: list[str],
+) -> None:
+    """Write report.json: the provenance of the other `files`."""
+    content = provenance(
+        volume=volume, model_config=model_config, run=run, warnings=warnings, files=[*files, REPORT]
+    )
+    (folder / REPORT).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,158 @@
+"""A model's folder: model.safetensors, config.json with its checksum, MODEL_CARD.md."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from AMDiffLib.errors import BadCheckpoint
+
+if TYPE_CHECKING:
+    import torch
+
+    from AMDiffLib.networks.amdiff import AMDiff
+
+WEIGHTS = "model.safetensors"
+CONFIG = "config.json"
+CARD = "MODEL_CARD.md"
+DEFAULT_MODEL = "amdiff-compact"
+
+
+def models_folder() -> Path:
+    """Where the models that come with the software lie: one folder each, named after the model."""
+    return Path(__file__).resolve().parents[2] / "Resources" / "Models"
+
+
+def installed_models() -> list[str]:
+    """Names of the models that come with the software."""
+    return sorted(path.parent.name for path in models_folder().glob(f"*/{CONFIG}"))
+
+
+def model_folder(name_or_folder: str | Path) -> Path:
+    """The folder of a model that comes with the software, by name, or the user's own folder.
+
+    Raises BadCheckpoint where there is no such folder, or one of its two files is missing.
+    """
+    own = Path(name_or_folder)
+    named = models_folder() / str(name_or_folder)
+    folder = named if own.name == str(name_or_folder) and named.is_dir() else own
+    if not folder.is_dir():
+        raise BadCheckpoint(
+            f"There is no model '{name_or_folder}'. Installed are: "
+            f"{', '.join(installed_models()) or 'none'}. Give one of these names, or a folder with {WEIGHTS} "
+            f"and {CONFIG}."
+        )
+    for name in (CONFIG, WEIGHTS):
+        if not (folder / name).is_file():
+            raise BadCheckpoint(
+                f"The model folder {folder} has no {name}. It needs {WEIGHTS} and {CONFIG}: install the "
+                "model again."
+            )
+    return folder
+
+
+def read_config(name_or_folder: str | Path) -> dict[str, Any]:
+    """The content of a model's config.json: "name", "model", "sha256", "training". Raises BadCheckpoint."""
+    path = model_folder(name_or_folder) / CONFIG
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise BadCheckpoint(f"{path} cannot be read as JSON ({error}). Install the model again.") from error
+    for key in ("model", "sha256"):
+        if not isinstance(content, dict) or key not in content:
+            raise BadCheckpoint(f"{path} does not state '{key}'. Install the model again.")
+    return content
+
+
+def load_model(name_or_folder: str | Path, device: str | torch.device = "cpu") -> AMDiff:
+    """Load a model, ready for use: evaluation mode, no gradients, on `device`.
+
+    `name_or_folder` is the name of an installed model or a folder. The weights' sha256 is compared with
+    config.json before anything is read from them, and safetensors hold numbers only: nothing is executed.
+    Raises BadCheckpoint.
+    """
+    folder = model_folder(name_or_folder)
+    content = read_config(folder)
+    found = sha256_of(folder / WEIGHTS)
+    if found != content["sha256"]:
+        raise BadCheckpoint(
+            f"The weights {folder / WEIGHTS} are damaged or not those of this model: their sha256 is "
+            f"{found[:12]}..., and {CONFIG} states {str(content['sha256'])[:12]}... Install the model again."
+        )
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from AMDiffLib.networks.amdiff import AMDiff
+    from AMDiffLib.networks.config import AMDiffConfig
+
+    try:
+        model = AMDiff(AMDiffConfig.from_dict(content["model"]))
+        tensors = load_file(folder / WEIGHTS)
+        model.load_state_dict(tensors, strict=True)
+    except (SafetensorError, ValueError, TypeError, KeyError) as error:
+        raise BadCheckpoint(
+            f"The model in {folder} cannot be built: {error}. Install the model again."
+        ) from error
+    except RuntimeError as error:
+        if "state_dict" not in str(error):
+            raise  # memory, for one, is not the checkpoint's fault
+        raise BadCheckpoint(
+            f"The weights in {folder} do not belong to its {CONFIG}: {error}. Install the model again."
+        ) from error
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
+        raise BadCheckpoint(
+            f"The weights in {folder} hold values that are not numbers. Use another checkpoint."
+        )
+    return model.eval().requires_grad_(False).to(device)
+
+
+def save_model(
+    model: AMDiff, folder: str | Path, card_text: str | None = None, extra: dict[str, Any] | None = None
+) -> None:
+    """Write a model's folder; each file appears whole or not at all.
+
+    config.json holds "name" (the folder's, unless `extra` names it), the model's configuration, the weights'
+    sha256, and what `extra` adds (such as "training": where the weights come from). `card_text` becomes
+    MODEL_CARD.md.
+    """
+    from safetensors.torch import save_file
+
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    # Cloned: layers may share a tensor, and safetensors refuses to store one memory twice.
+    tensors = {
+        name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()
+    }
+    unfinished = folder / f".{WEIGHTS}.{os.getpid()}"
+    try:
+        save_file(tensors, unfinished)
+        checksum = sha256_of(unfinished)
+        unfinished.replace(folder / WEIGHTS)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    content = {"name": folder.name, "model": model.config.to_dict(), **(extra or {}), "sha256": checksum}
+    _replace_text(folder / CONFIG, json.dumps(content, indent=2) + "\n")
+    if card_text is not None:
+        _replace_text(folder / CARD, card_text)
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file's bytes, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _replace_text(path: Path, text: str) -> None:
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
