@@ -1,0 +1,169 @@
+"""Train an AMDiff model on a cohort: `python -m AMDiffLib.train` or `Slicer --python-script AMDiffLib/train.py`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+if __package__ in (None, ""):  # started by its file name, as Slicer does
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from AMDiffLib import command
+from AMDiffLib.cancellation import stop_on_signals
+from AMDiffLib.errors import BadInput
+from AMDiffLib.progress import Cancellation, ConsoleReporter
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Return the command line's settings."""
+    parser = argparse.ArgumentParser(
+        prog="python -m AMDiffLib.train",
+        description="Train an AMDiff model on paired low- and high-count PET with lesion and organ labels.",
+        epilog="The output folder receives config.json, losses.csv, validation.csv, checkpoint.safetensors (for "
+        "--resume), last.safetensors and best.safetensors (averaged weights), and at the end model/, the folder "
+        "that `denoise_segment --model` takes.",
+    )
+    parser.add_argument("--manifest", type=Path, help="manifest.json of the cohort")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the run")
+    parser.add_argument(
+        "--config",
+        default="compact",
+        help='compact (default), paper, or a JSON file with "model" and "training" as a run\'s config.json has them',
+    )
+    parser.add_argument("--steps", type=int, default=6000, help="optimiser steps (default 6000)")
+    parser.add_argument(
+        "--hours", type=float, help="end after so many hours if the steps are not done before"
+    )
+    parser.add_argument("--batch-size", type=int, help="patches a step")
+    parser.add_argument("--patch", type=int, help="patch size in voxels, a multiple of 16")
+    parser.add_argument("--threads", type=int, help="processor threads (default: torch's choice)")
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="default: auto")
+    parser.add_argument("--seed", type=int, default=0, help="default 0")
+    parser.add_argument("--resume", action="store_true", help="continue the run in --output, if there is one")
+    parser.add_argument(
+        "--validation-subjects", default="", help="names of the manifest's held-out subjects, by comma"
+    )
+    parser.add_argument("--validation-manifest", type=Path, help="manifest.json of a held-out cohort")
+    parser.add_argument(
+        "--validation-crop", type=int, default=96, help="size of the validated crops (default 96)"
+    )
+    parser.add_argument("--validation-crops-per-subject", type=int, default=2, help="default 2")
+    parser.add_argument(
+        "--validation-minutes", type=float, default=15.0, help="time between validations (default 15)"
+    )
+    parser.add_argument(
+        "--checkpoint-minutes", type=float, default=5.0, help="time between checkpoints (default 5)"
+    )
+    parser.add_argument(
+        "--log-every", type=int, default=20, help="steps between lines of the log (default 20)"
+    )
+    parser.add_argument(
+        "--export",
+        type=Path,
+        metavar="FOLDER",
+        help="only write the run's best weights so far as a model folder",
+    )
+    settings = parser.parse_args(arguments)
+    if settings.manifest is None and settings.export is None:
+        parser.error("--manifest is needed")
+    if settings.steps < 1:
+        parser.error(f"--steps is {settings.steps}; at least 1 is needed")
+    return settings
+
+
+def train(settings: argparse.Namespace, cancellation: Cancellation) -> None:
+    """Load the cohort, train, and export the weights; see `parse_arguments` for the settings."""
+    import torch
+
+    from AMDiffLib.inference.device import choose_device
+    from AMDiffLib.training.dataset import load_cohort, read_manifest
+    from AMDiffLib.training.export import export_run
+    from AMDiffLib.training.trainer import RunSettings, Trainer
+    from AMDiffLib.training.validation import choose_crops
+
+    if settings.export is not None:
+        print(f"wrote {export_run(settings.output, settings.export)}")
+        return
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    model_config, training = _configuration(settings)
+    names = {name.strip() for name in settings.validation_subjects.split(",") if name.strip()}
+    cases = read_manifest(settings.manifest)
+    unknown = sorted(names - {case.subject for case in cases})
+    if unknown:
+        raise BadInput(
+            f"--validation-subjects names {', '.join(unknown)}, who are not in {settings.manifest}."
+        )
+    held_out = [case for case in cases if case.subject in names]
+    if settings.validation_manifest is not None:
+        held_out += read_manifest(settings.validation_manifest)
+    subjects = load_cohort(
+        [case for case in cases if case.subject not in names], voxel_size_mm=model_config.voxel_size_mm
+    )
+    crops = choose_crops(
+        load_cohort(held_out, voxel_size_mm=model_config.voxel_size_mm),
+        size=settings.validation_crop,
+        per_subject=settings.validation_crops_per_subject,
+    )
+    trainer = Trainer(
+        model_config,
+        training,
+        RunSettings(
+            output=settings.output,
+            steps=settings.steps,
+            hours=settings.hours,
+            seed=settings.seed,
+            device=str(choose_device(settings.device, ConsoleReporter())),
+            log_every=settings.log_every,
+            checkpoint_minutes=settings.checkpoint_minutes,
+            validation_minutes=settings.validation_minutes,
+            say=lambda text: print(text, flush=True),
+        ),
+        subjects,
+        validation=crops,
+        cancellation=cancellation,
+    )
+    parameters = sum(p.numel() for p in trainer.model.parameters())
+    print(
+        f"{len(subjects)} subjects to train on, {len(crops)} crops to validate on, {parameters:,} parameters",
+        flush=True,
+    )
+    trainer.run(resume=settings.resume)
+    print(f"wrote {export_run(settings.output, settings.output / 'model')}")
+
+
+def _configuration(settings: argparse.Namespace):
+    from AMDiffLib.networks.config import PRESETS, AMDiffConfig
+    from AMDiffLib.training.config import TRAINING_PRESETS, TrainingConfig
+
+    if settings.config in PRESETS:
+        model, training = PRESETS[settings.config], TRAINING_PRESETS[settings.config]
+    else:
+        try:
+            content = json.loads(Path(settings.config).read_text(encoding="utf-8"))
+            model = AMDiffConfig.from_dict(content["model"])
+            training = TrainingConfig.from_dict(content.get("training", {}))
+        except (OSError, KeyError, ValueError) as error:
+            raise BadInput(
+                f"--config {settings.config} is neither one of {', '.join(PRESETS)} nor a usable JSON file: {error}"
+            ) from error
+    if settings.batch_size:
+        training = replace(training, batch_size=settings.batch_size)
+    if settings.patch:
+        training = replace(training, patch_size=settings.patch)
+    return model, training
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    settings = parse_arguments(arguments)
+    cancellation = Cancellation()
+    stop_on_signals(cancellation)
+    return command.run(lambda: train(settings, cancellation), ConsoleReporter())
+
+
+if __name__ == "__main__":
+    command.end(main())

@@ -1,0 +1,134 @@
+"""How a model is trained: one frozen dataclass per concern, written as JSON beside the checkpoint."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+SNR_WEIGHTINGS = ("none", "min_snr", "one_at_most")
+REVISION_UNITS = ("suv", "normalised")
+SCHEDULES = ("half_time_step", "cosine")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossConfig:
+    """Weights of the objective.
+
+    Class weights are w_0..w_8: background, lesion, liver, lung, bone, muscle, kidney, spleen, aorta.
+    `diffusion_weighting` weighs Eq. (3) over the timesteps: 'none' is the plain L1, 'min_snr' that of
+    Hang et al. (2023) with `min_snr_gamma`. `regulariser_weighting` does the same for Eq. (5) and (7):
+    'one_at_most' is min(1, SNR), which keeps the eps-form's gain at large t out of them.
+    """
+
+    image_class_weights: tuple[float, ...] = (1.0, 3.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
+    cross_entropy_weights: tuple[float, ...] = (1.0, 5.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
+    dice_weights: tuple[float, ...] = (1.0, 3.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
+    lesion_organ_factor: float = 1.0
+    revision_factor: float = 1.0
+    segmentation_factor: float = 1.0
+    revision_unit: str = "normalised"
+    diffusion_weighting: str = "none"
+    min_snr_gamma: float = 5.0
+    regulariser_weighting: str = "none"
+
+    def __post_init__(self) -> None:
+        for name in ("image_class_weights", "cross_entropy_weights", "dice_weights"):
+            if len(getattr(self, name)) != 9:
+                raise ValueError(
+                    f"loss.{name} has {len(getattr(self, name))} values; 9 (w_0..w_8) are needed"
+                )
+        _one_of("loss.revision_unit", self.revision_unit, REVISION_UNITS)
+        _one_of("loss.diffusion_weighting", self.diffusion_weighting, SNR_WEIGHTINGS)
+        _one_of("loss.regulariser_weighting", self.regulariser_weighting, SNR_WEIGHTINGS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchConfig:
+    """What patches are drawn and how they are varied."""
+
+    lesion_fraction: float = 0.5
+    lesion_offset: float = 0.35  # of the patch size: how far from the centre the chosen lesion voxel may lie
+    body_jitter: float = 0.25  # of the patch size
+    flip_probability: float = 0.5  # left-right; no class is one-sided by definition
+    scale_range: tuple[float, float] = (0.8, 1.25)  # one factor for both SUV images
+    affine_probability: float = 0.25
+    rotation_degrees: float = 8.0  # about the body axis
+    zoom_range: tuple[float, float] = (0.9, 1.1)  # per axis
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimiserConfig:
+    """Adam with a learning rate for the denoiser and one for revision and segmenter."""
+
+    denoiser_rate: float = 5e-4
+    segmenter_rate: float = 1e-3
+    schedule: str = "cosine"
+    final_fraction: float = 0.02  # of the rate, at the end of the cosine
+    ramp_steps: int = 50  # linear rise at the start
+    weight_decay: float = 1e-5
+    gradient_norm: float = 1.0  # clipped per group
+    average_decay: float = 0.999
+
+    def __post_init__(self) -> None:
+        _one_of("optimiser.schedule", self.schedule, SCHEDULES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """A whole training; `epochs` is what Eq. (11) counts in, the run's steps are divided by it."""
+
+    batch_size: int = 2
+    patch_size: int = 48
+    epochs: int = 80
+    warm_up_first_epoch: int = 2
+    warm_up_last_epoch: int = 20
+    loss: LossConfig = field(default_factory=LossConfig)
+    patches: PatchConfig = field(default_factory=PatchConfig)
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for `json.dumps`."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> TrainingConfig:
+        """Return the configuration written by `to_dict`; ValueError names an unknown key."""
+        parts = {"loss": LossConfig, "patches": PatchConfig, "optimiser": OptimiserConfig}
+        arguments = dict(values)
+        for key, part in parts.items():
+            if key in arguments:
+                arguments[key] = _build(part, arguments[key], f"{key}.")
+        return _build(cls, arguments, "")
+
+
+def _build(cls: type, values: dict[str, Any], prefix: str) -> Any:
+    known = {f.name for f in dataclasses.fields(cls)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ValueError(
+            f"unknown key '{prefix}{unknown[0]}' in the training's configuration; known are {sorted(known)}"
+        )
+    return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name} is {value!r}; expected one of {', '.join(allowed)}")
+
+
+FAST_TRAINING = TrainingConfig()
+
+PAPER_TRAINING = TrainingConfig(
+    patch_size=128,
+    epochs=800,
+    warm_up_first_epoch=100,
+    warm_up_last_epoch=800,
+    loss=LossConfig(revision_unit="suv", regulariser_weighting="one_at_most"),
+    patches=PatchConfig(affine_probability=0.0),
+    optimiser=OptimiserConfig(
+        denoiser_rate=1e-5, segmenter_rate=1e-3, schedule="half_time_step", ramp_steps=0, weight_decay=0.0
+    ),
+)
+
+TRAINING_PRESETS = {"paper": PAPER_TRAINING, "compact": FAST_TRAINING}

@@ -1,0 +1,126 @@
+"""The joint objective of one batch: noise, one pass of the denoiser, revision, segmenter, Eq. (10)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from AMDiffLib.inference.device import autocast, precision_of
+from AMDiffLib.networks.amdiff import AMDiff
+from AMDiffLib.networks.config import DiffusionConfig
+from AMDiffLib.training import losses
+from AMDiffLib.training.config import LossConfig
+from AMDiffLib.training.patch_sampling import Batch
+
+
+def draw_timesteps(config: DiffusionConfig, count: int, generator: torch.Generator) -> Tensor:
+    """Return (count,) timesteps as the sampler will meet them.
+
+    Few-step: only the sampler's own timesteps, each equally often within a batch. Ancestral: uniform in 1..T.
+    """
+    if config.sampler != "few_step":
+        return torch.randint(1, config.timesteps + 1, (count,), generator=generator)
+    timesteps = torch.tensor(config.sampling_timesteps)
+    first = torch.randint(len(timesteps), (1,), generator=generator)
+    chosen = (torch.arange(count) + first) % len(timesteps)
+    return timesteps[chosen]
+
+
+def noisy_start(model: AMDiff, low_count: Tensor, high_count: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+    """Return I^t (B, 1, D, H, W) from normalised images, by Eq. (1).
+
+    The few-step sampler starts from the noised *low-count* image, so at its first timestep training does too.
+    """
+    config = model.config.diffusion
+    origin = high_count
+    if config.start == "low_count":
+        is_first = (t == config.sampling_timesteps[0]).view(-1, 1, 1, 1, 1)
+        origin = torch.where(is_first, low_count, high_count)
+    return model.schedule.q_sample(origin, t, noise)
+
+
+def prediction_target(model: AMDiff, x_t: Tensor, high_count: Tensor, t: Tensor) -> Tensor:
+    """Return what the denoiser should predict to lead from `x_t` to the high-count image.
+
+    With x_t made from the high-count image this is the noise of Eq. (3) or its v; with x_t made from the
+    low-count image the same relations hold with the noise that Eq. (1) would have needed.
+    """
+    prediction = model.config.diffusion.prediction
+    if prediction == "x0":
+        return high_count
+    epsilon = model.schedule.epsilon_from_x0(x_t, t, high_count)
+    return epsilon if prediction == "epsilon" else model.schedule.v_from_x0(high_count, t, epsilon)
+
+
+def timestep_weights(snr: Tensor, weighting: str, gamma: float, prediction: str) -> Tensor | None:
+    """Return the weight of each sample's absolute error, (B,), or None for equal weights.
+
+    'min_snr' is the square root of the min-SNR weight of a squared x0 error, min(SNR, gamma), expressed for the
+    error of what is predicted: the x0 error is 1/sqrt(SNR) times that of epsilon and 1/sqrt(SNR + 1) times that of v.
+    'one_at_most' is min(1, SNR).
+    """
+    if weighting == "none":
+        return None
+    if weighting == "one_at_most":
+        return snr.clamp(max=1.0).float()
+    weight = snr.clamp(max=gamma)
+    divisor = {"x0": 1.0, "epsilon": snr, "v": snr + 1.0}[prediction]
+    return (weight / divisor).sqrt().float()
+
+
+def joint_objective(
+    model: AMDiff, batch: Batch, *, warm: float, config: LossConfig, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """Return the losses of one batch by name: diffusion, lesion_organ, revision, segmentation and total, Eq. (10).
+
+    With `warm` = 0 (the denoiser-only epochs of Eq. (11)) revision and segmenter are not run and their losses are 0.
+    """
+    device = batch.low_count.device
+    precision = precision_of(device)
+    diffusion = model.config.diffusion
+    low_count = model.to_normalised(batch.low_count)
+    high_count = model.to_normalised(batch.high_count)
+    t = draw_timesteps(diffusion, len(low_count), generator).to(device)
+    noise = torch.randn(low_count.shape, generator=generator).to(device)
+    x_t = noisy_start(model, low_count, high_count, t, noise)
+    snr = model.schedule.snr(t)
+    regulariser_weights = timestep_weights(snr, config.regulariser_weighting, config.min_snr_gamma, "x0")
+
+    with autocast(device, precision):
+        output = model.denoiser_output(x_t, batch.low_count, t).float()
+    zero = output.new_zeros(())
+    terms = {"lesion_organ": zero, "revision": zero, "segmentation": zero}
+    terms["diffusion"] = losses.diffusion_loss(
+        output,
+        prediction_target(model, x_t, high_count, t),
+        timestep_weights(snr, config.diffusion_weighting, config.min_snr_gamma, diffusion.prediction),
+    )
+    if warm > 0.0:
+        # P_HC of Eq. (5)-(7) is the one-step x0-hat, limited to what an SUV can be: unlimited, the published
+        # eps-form would multiply the denoiser's error by up to 5,000 at large t.
+        denoised = model.x0_from_output(output, x_t, t)
+        masks = losses.class_masks(batch.organs, batch.lesions)
+        terms["lesion_organ"] = config.lesion_organ_factor * losses.lesion_organ_loss(
+            denoised, high_count, masks, config.image_class_weights, regulariser_weights
+        )
+        with autocast(device, precision):
+            revised = model.revise(model.to_suv(denoised), batch.low_count)
+            lesion_logits, organ_logits = model.segment(revised, batch.low_count)
+        in_suv = config.revision_unit == "suv"
+        terms["revision"] = config.revision_factor * losses.revision_loss(
+            revised if in_suv else model.to_normalised(revised),
+            batch.high_count if in_suv else high_count,
+            masks,
+            config.image_class_weights,
+            regulariser_weights,
+        )
+        terms["segmentation"] = config.segmentation_factor * losses.segmentation_loss(
+            lesion_logits,
+            organ_logits,
+            batch.organs,
+            batch.lesions,
+            cross_entropy_weights=config.cross_entropy_weights,
+            dice_weights=config.dice_weights,
+        )
+    terms["total"] = losses.total_loss(**terms, warm=warm)
+    return terms

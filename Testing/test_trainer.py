@@ -1,0 +1,187 @@
+"""The training loop, end to end on three tiny cases."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+
+from AMDiffLib import train
+from AMDiffLib.errors import BadInput
+from AMDiffLib.inference.weights import load_model
+from AMDiffLib.networks.config import COMPACT, DenoiserConfig, SegmenterConfig
+from AMDiffLib.progress import Cancellation
+from AMDiffLib.training.checkpoint import load_tensors
+from AMDiffLib.training.config import FAST_TRAINING, OptimiserConfig
+from AMDiffLib.training.dataset import load_cohort, read_manifest
+from AMDiffLib.training.trainer import RunSettings, Trainer, learning_rate_factor
+
+TINY_MODEL = replace(
+    COMPACT,
+    name="tiny",
+    denoiser=DenoiserConfig(channels=(8, 8, 8, 16), num_head_channels=8),
+    segmenter=SegmenterConfig(channels=4, blocks=2, d_state=2, full_resolution_channels=2),
+)
+TINY_TRAINING = replace(
+    FAST_TRAINING,
+    patch_size=16,
+    epochs=6,
+    warm_up_first_epoch=1,
+    warm_up_last_epoch=4,
+    optimiser=OptimiserConfig(ramp_steps=2),
+)
+
+
+@pytest.fixture(scope="module")
+def a_cohort(tmp_path_factory) -> Path:
+    """A manifest of three warm ellipsoids with a liver and a hot spot, at 10 and 20 % counts."""
+    folder = tmp_path_factory.mktemp("cohort")
+    random = np.random.default_rng(0)
+    z, y, x = np.mgrid[:32, :32, :32]
+    body = (z - 16) ** 2 + (y - 16) ** 2 + (x - 16) ** 2 < 14**2
+    cases = []
+    for number in range(3):
+        high = np.where(body, 1.0, 0.0)
+        organs = np.where(body & (x > 18), 2, 0)
+        lesions = ((z - 12) ** 2 + (y - 16) ** 2 + (x - 10 - number) ** 2 < 9).astype(np.uint8)
+        high = high + 1.5 * (organs == 2) + 6.0 * lesions
+        files = {"high_count": high.astype(np.float32), "organs": organs.astype(np.uint8), "lesions": lesions}
+        for level in (10, 20):
+            files["low_count"] = random.poisson(high * level).astype(np.float32) / level
+            entry = {"subject": f"case-{number}", "scanner": "toy", "counts_percent": level}
+            for key, array in files.items():
+                suffix = f"-{level}" if key == "low_count" else ""
+                entry[key] = f"{number}-{key}{suffix}.nrrd"
+                image = sitk.GetImageFromArray(array)
+                image.SetSpacing((4.0, 4.0, 4.0))
+                sitk.WriteImage(image, folder / entry[key], useCompression=True)
+            cases.append(entry)
+    manifest = folder / "manifest.json"
+    manifest.write_text(json.dumps({"format": "amdiff-manifest", "version": 1, "cases": cases}))
+    return manifest
+
+
+@pytest.fixture(scope="module")
+def a_config(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("config") / "tiny.json"
+    path.write_text(json.dumps({"model": TINY_MODEL.to_dict(), "training": TINY_TRAINING.to_dict()}))
+    return path
+
+
+def command(manifest: Path, config: Path, output: Path, *more: str, steps: int = 6) -> list[str]:
+    return [
+        "--manifest",
+        str(manifest),
+        "--config",
+        str(config),
+        "--output",
+        str(output),
+        "--steps",
+        str(steps),
+        "--threads",
+        "1",
+        "--device",
+        "cpu",
+        "--log-every",
+        "1",
+        *more,
+    ]
+
+
+def test_a_training_ends_with_logs_and_a_model_that_loads(a_cohort, a_config, tmp_path):
+    run = tmp_path / "run"
+
+    code = train.main(
+        command(
+            a_cohort,
+            a_config,
+            run,
+            "--validation-subjects",
+            "case-2",
+            "--validation-crop",
+            "32",
+            "--validation-crops-per-subject",
+            "1",
+        )
+    )
+
+    assert code == 0
+    with (run / "losses.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert float(rows[0]["segmentation"]) == 0.0  # epoch 0 trains the denoiser alone
+    assert float(rows[1]["segmentation"]) > 0.5
+    settings = json.loads((run / "config.json").read_text())
+    assert settings["run"]["subjects"] == ["case-0", "case-1"]
+    assert load_model(run / "model").config == TINY_MODEL
+    with (run / "validation.csv").open() as file:
+        assert float(next(csv.DictReader(file))["nrmse"]) > 0.0
+
+
+def weights_of(run: Path) -> dict[str, torch.Tensor]:
+    return load_tensors(run / "checkpoint.safetensors")[0]
+
+
+class StopAfter(Cancellation):
+    """Asks to stop once the trainer has looked `steps` times."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self._left = steps
+
+    @property
+    def requested(self) -> bool:
+        self._left -= 1
+        return self._left < 0
+
+
+def test_a_stopped_and_resumed_training_ends_with_the_same_weights(a_cohort, a_config, tmp_path, monkeypatch):
+    assert train.main(command(a_cohort, a_config, tmp_path / "unbroken")) == 0
+    monkeypatch.setattr(train, "Cancellation", lambda: StopAfter(6))
+    monkeypatch.setattr(train, "stop_on_signals", lambda cancellation: None)
+    assert train.main(command(a_cohort, a_config, tmp_path / "broken")) == 7
+    assert load_tensors(tmp_path / "broken" / "checkpoint.safetensors")[1]["progress"]["step"] == 3
+    monkeypatch.undo()
+
+    assert train.main(command(a_cohort, a_config, tmp_path / "broken", "--resume")) == 0
+
+    unbroken, resumed = weights_of(tmp_path / "unbroken"), weights_of(tmp_path / "broken")
+    assert unbroken.keys() == resumed.keys()
+    assert all(torch.equal(unbroken[name], resumed[name]) for name in unbroken)
+
+
+def test_the_loss_falls_on_the_cohort(a_cohort, tmp_path):
+    config = replace(TINY_TRAINING, epochs=1, warm_up_first_epoch=0, warm_up_last_epoch=1, patch_size=32)
+    settings = RunSettings(output=tmp_path, steps=40, log_every=5, say=lambda text: None)
+    Trainer(TINY_MODEL, config, settings, load_cohort(read_manifest(a_cohort))).run()
+
+    with (tmp_path / "losses.csv").open() as file:
+        totals = [float(row["diffusion"]) for row in csv.DictReader(file)]
+    assert totals[-1] < 0.7 * totals[0]
+
+
+def test_a_folder_with_another_run_is_not_overwritten(a_cohort, a_config, tmp_path, capsys):
+    assert train.main(command(a_cohort, a_config, tmp_path, steps=1)) == 0
+    assert train.main(command(a_cohort, a_config, tmp_path, steps=1)) == BadInput.exit_code
+    assert "--resume" in capsys.readouterr().err
+
+
+def test_a_run_is_not_resumed_with_other_settings(a_cohort, a_config, tmp_path, capsys):
+    assert train.main(command(a_cohort, a_config, tmp_path, steps=1)) == 0
+    assert train.main(command(a_cohort, a_config, tmp_path, "--resume", "--seed", "5", steps=1)) == 2
+    assert "seed 0, now 5" in capsys.readouterr().err
+
+
+def test_learning_rates_fall_as_configured():
+    step_down = OptimiserConfig(schedule="half_time_step", ramp_steps=0)
+    assert [learning_rate_factor(step_down, 0, p) for p in (0.0, 0.49, 0.5, 0.99)] == [1.0, 1.0, 0.1, 0.1]
+    cosine = OptimiserConfig(ramp_steps=4, final_fraction=0.1)
+    assert learning_rate_factor(cosine, 0, 0.0) == 0.25
+    assert learning_rate_factor(cosine, 10, 0.5) == pytest.approx(0.55)
+    assert learning_rate_factor(cosine, 10, 1.0) == pytest.approx(0.1)
