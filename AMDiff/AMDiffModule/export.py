@@ -1,0 +1,114 @@
+"""From a volume node to a file that the background process reads, with the unit of its values."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import slicer
+
+from .suv_units import described_unit, is_marked_as_suv
+from .translation import _
+
+_UID_ATTRIBUTE = "DICOM.instanceUIDs"
+
+
+class UnusableVolume(ValueError):
+    """The volume cannot be handed to the background process; the message says why and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobInput:
+    """The file or DICOM folder to read, and the options that say what its values are."""
+
+    path: Path
+    arguments: tuple[str, ...] = ()
+
+
+def reason_unusable(volume_node, *, values_are_suv: bool) -> str:
+    """Return why this volume cannot be used, in words for its user; empty when it can."""
+    if volume_node is None:
+        return _("Choose a PET volume.")
+    name = volume_node.GetName()
+    image = volume_node.GetImageData()
+    if image is None or image.GetNumberOfPoints() == 0:
+        return _("'{name}' holds no image. Choose another volume.").format(name=name)
+    if volume_node.IsA("vtkMRMLLabelMapVolumeNode") or image.GetNumberOfScalarComponents() != 1:
+        return _(
+            "'{name}' is a label map or a colour image. Choose a PET volume, with one value per voxel."
+        ).format(name=name)
+    if min(image.GetDimensions()) < 2:
+        return _("'{name}' is a single slice. Choose a PET volume with all its slices.").format(name=name)
+    if volume_node.GetParentTransformNode() is not None:
+        return _(
+            "'{name}' is moved by the transform '{transform}'. "
+            "Remove or harden the transform first, in the Data module."
+        ).format(name=name, transform=volume_node.GetParentTransformNode().GetName())
+    if is_marked_as_suv(volume_node) or values_are_suv:
+        return ""
+    if volume_node.GetAttribute(_UID_ATTRIBUTE):
+        return ""
+    unit = described_unit(volume_node)
+    found = _("is in '{unit}'").format(unit=unit) if unit else _("does not say in which unit its values are")
+    return _(
+        "'{name}' {found}. SUV by body weight is needed: load the DICOM series, "
+        "or tick 'Values are SUV' below if they are."
+    ).format(name=name, found=found)
+
+
+def write_input(volume_node, folder: Path, *, values_are_suv: bool) -> JobInput:
+    """Put the volume into `folder` for the background process.
+
+    A volume in SUV is written as an uncompressed NRRD, geometry included. A volume loaded from DICOM is not:
+    its files are copied, so that SUV is computed from the scanner's own headers.
+
+    Raises:
+        UnusableVolume: `reason_unusable` has a reason, or the DICOM files are no longer to be found.
+    """
+    if reason := reason_unusable(volume_node, values_are_suv=values_are_suv):
+        raise UnusableVolume(reason)
+    if is_marked_as_suv(volume_node) or values_are_suv:
+        path = folder / "low_count.nrrd"
+        _write_nrrd(volume_node, path)
+        return JobInput(path=path, arguments=("--units", "SUVbw"))
+    series = folder / "dicom"
+    series.mkdir()
+    for number, source in enumerate(_dicom_files(volume_node)):
+        shutil.copyfile(source, series / f"{number:05d}.dcm")
+    return JobInput(path=series)
+
+
+def _write_nrrd(volume_node, path: Path) -> None:
+    # Not added to the scene: an export must leave no trace in it.
+    storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
+    storage.SetUseCompression(0)
+    storage.SetFileName(str(path))
+    if not storage.WriteData(volume_node) or not path.is_file():
+        raise UnusableVolume(
+            _("'{name}' could not be written to {folder}. Is there enough free disk space?").format(
+                name=volume_node.GetName(), folder=path.parent
+            )
+        )
+
+
+def _dicom_files(volume_node) -> list[Path]:
+    database = getattr(slicer, "dicomDatabase", None)
+    if database is None:
+        raise UnusableVolume(
+            _(
+                "'{name}' was loaded from DICOM, but this application has no DICOM database to find its files. "
+                "Load it as SUV instead (PETDICOM extension), or convert it and tick 'Values are SUV'."
+            ).format(name=volume_node.GetName())
+        )
+    uids = volume_node.GetAttribute(_UID_ATTRIBUTE).split()
+    files = [database.fileForInstance(uid) for uid in uids]
+    found = [Path(file) for file in files if file and Path(file).is_file()]
+    if len(found) != len(uids):
+        raise UnusableVolume(
+            _(
+                "'{name}' was loaded from {expected} DICOM files, of which {found} are in the DICOM database. "
+                "Import the series again in the DICOM module and load it from there."
+            ).format(name=volume_node.GetName(), expected=len(uids), found=len(found))
+        )
+    return found

@@ -1,0 +1,130 @@
+"""From the results folder to nodes in the scene: all of them, or none."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import slicer
+
+from .display import show_lesions_and_organs, use_pet_window
+from .measurement_table import fill_table
+from .suv_units import mark_as_suv
+from .translation import _
+
+SYNTHETIC_ATTRIBUTE = "AMDiff.synthetic"
+_INPUT_ROLE = "AMDiff.input"
+
+
+class ImportFailed(RuntimeError):
+    """The results could not be loaded; the scene is as it was before."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultNodes:
+    """What a run adds to the scene."""
+
+    denoised: object
+    segmentation: object
+    table: object
+
+
+def import_results(scene, input_node, results: Path) -> ResultNodes:
+    """Load the denoised volume, the segmentation and the table of `results`, into the study of `input_node`.
+
+    Raises:
+        ImportFailed: a file is missing or cannot be read; every node added so far has been removed.
+    """
+    with _all_or_nothing(scene):
+        name = input_node.GetName()
+        denoised = _load_denoised(scene, results / "denoised.nrrd", f"{name} denoised (AMDiff)")
+        path = results / "segmentation.seg.nrrd"
+        segmentation = _load_segmentation(scene, path, f"{name} segmentation (AMDiff)")
+        segmentation.SetReferenceImageGeometryParameterFromVolumeNode(input_node)
+        table = scene.AddNewNodeByClass("vtkMRMLTableNode", f"{name} measurements (AMDiff)")
+        fill_table(table, _existing(results / "measurements.csv"), results / "measurements.json")
+        for node in (denoised, segmentation, table):
+            node.SetAttribute(SYNTHETIC_ATTRIBUTE, "1")
+            node.AddNodeReferenceID(_INPUT_ROLE, input_node.GetID())
+            _put_beside(scene, node, input_node)
+        use_pet_window(denoised)
+        show_lesions_and_organs(segmentation)
+    return ResultNodes(denoised=denoised, segmentation=segmentation, table=table)
+
+
+def _load_denoised(scene, path: Path, name: str):
+    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+    _read(scene, "vtkMRMLVolumeArchetypeStorageNode", path, node)
+    node.CreateDefaultDisplayNodes()
+    mark_as_suv(node)
+    # The words reach whoever opens the scene or an export of it, without this module.
+    node.SetDescription(_("Synthetic: computed by AMDiff from a low-count PET. Not for diagnosis."))
+    return node
+
+
+def _load_segmentation(scene, path: Path, name: str):
+    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+    _read(scene, "vtkMRMLSegmentationStorageNode", path, node)
+    node.CreateDefaultDisplayNodes()
+    return node
+
+
+def _read(scene, storage_class: str, path: Path, node) -> None:
+    """Read a file into a node that then does not refer to it: the job's folder is about to be removed."""
+    _existing(path)
+    name = node.GetName()
+    storage = scene.AddNewNodeByClass(storage_class)
+    try:
+        storage.SetFileName(str(path))
+        if not storage.ReadData(node):
+            raise ImportFailed(_("The result {file} could not be read.").format(file=path.name))
+    finally:
+        scene.RemoveNode(storage)
+    node.SetName(name)
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise ImportFailed(_("The result {file} is missing.").format(file=path.name))
+    return path
+
+
+def _put_beside(scene, node, input_node) -> None:
+    """Move a node to where the input is in the subject hierarchy, usually a patient's study."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    if hierarchy is None:
+        return
+    nowhere = hierarchy.GetInvalidItemID()
+    input_item = hierarchy.GetItemByDataNode(input_node)
+    parent = hierarchy.GetItemParent(input_item) if input_item != nowhere else nowhere
+    if parent == nowhere:
+        parent = hierarchy.GetSceneItemID()
+    item = hierarchy.GetItemByDataNode(node)
+    if item == nowhere:
+        hierarchy.CreateItem(parent, node)
+    else:
+        hierarchy.SetItemParent(item, parent)
+
+
+@contextmanager
+def _all_or_nothing(scene):
+    """Remove every node that was added inside, if what is inside fails."""
+    before = set(_node_ids(scene))
+    try:
+        yield
+    except Exception as error:
+        for identity in reversed(_node_ids(scene)):
+            node = scene.GetNodeByID(identity)
+            if identity not in before and node is not None:
+                scene.RemoveNode(node)
+        if isinstance(error, ImportFailed):
+            raise
+        raise ImportFailed(
+            _("The results could not be loaded into the scene: {error}").format(error=error)
+        ) from error
+
+
+def _node_ids(scene) -> list[str]:
+    nodes = [scene.GetNthNode(index) for index in range(scene.GetNumberOfNodes())]
+    return [node.GetID() for node in nodes if node.GetID()]

@@ -1,0 +1,34 @@
+"""How a volume node says that its voxels are SUV: a coded quantity and a coded unit."""
+
+from __future__ import annotations
+
+import slicer
+
+SUV_BODY_WEIGHT = ("{SUVbw}g/ml", "UCUM", "Standardized Uptake Value body weight")
+_SUV_QUANTITY = ("126400", "DCM", "Standardized Uptake Value")
+
+
+def is_marked_as_suv(volume_node) -> bool:
+    """Return whether the node's coded unit is SUV by body weight, in g/mL."""
+    units = volume_node.GetVoxelValueUnits()
+    if units is None:
+        return False
+    return (units.GetCodeValue(), units.GetCodingSchemeDesignator()) == SUV_BODY_WEIGHT[:2]
+
+
+def mark_as_suv(volume_node) -> None:
+    """Write quantity (126400, DCM) and unit ({SUVbw}g/ml, UCUM) into the node."""
+    volume_node.SetVoxelValueQuantity(_coded_entry(*_SUV_QUANTITY))
+    volume_node.SetVoxelValueUnits(_coded_entry(*SUV_BODY_WEIGHT))
+
+
+def described_unit(volume_node) -> str:
+    """Return the unit that the node states, in words; empty when it states none."""
+    units = volume_node.GetVoxelValueUnits()
+    return (units.GetCodeMeaning() or units.GetCodeValue() or "") if units is not None else ""
+
+
+def _coded_entry(value: str, scheme: str, meaning: str):
+    entry = slicer.vtkCodedEntry()
+    entry.SetValueSchemeMeaning(value, scheme, meaning)
+    return entry
