@@ -1,0 +1,133 @@
+"""Which DICOM files lie in a folder, and to which series they belong."""
+
+from __future__ import annotations
+
+import struct
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+
+from AMDiffLib.errors import BadInput
+
+PET_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.128"
+MULTI_FRAME_PET = ("1.2.840.10008.5.1.4.1.1.130", "1.2.840.10008.5.1.4.1.1.128.1")
+_DIRECTORY_STORAGE = "1.2.840.10008.1.3.10"
+# What pydicom raises on a damaged file.
+PARSING_ERRORS = (
+    InvalidDicomError, OSError, EOFError, ValueError, KeyError, AttributeError, TypeError,
+    NotImplementedError, struct.error,
+)  # fmt: skip
+
+# All that the geometry, the conversion to SUV and the report are taken from.
+_ATTRIBUTES_USED = (
+    "SOPInstanceUID", "SeriesDescription", "ImageType", "SeriesType", "NumberOfSlices", "Rows", "Columns",
+    "PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient", "Manufacturer", "ManufacturerModelName",
+    "PatientName", "PatientID", "PatientWeight", "Units", "SUVType", "DecayCorrection", "CorrectedImage",
+    "SeriesDate", "SeriesTime", "StudyDate", "ContentDate", "AcquisitionDate", "AcquisitionTime",
+    "AcquisitionDateTime", "TimezoneOffsetFromUTC", "FrameReferenceTime", "ActualFrameDuration",
+    "RadiopharmaceuticalInformationSequence",
+)  # fmt: skip
+
+
+@dataclass(kw_only=True)
+class FoundFiles:
+    """The DICOM files under a folder: PET ones by series, the modalities of others, and those that cannot
+    be read."""
+
+    series: dict[str, list[Path]] = field(default_factory=lambda: defaultdict(list))
+    other_modalities: set[str] = field(default_factory=set)
+    multi_frame: bool = False
+    unreadable: list[Path] = field(default_factory=list)
+
+
+def looks_like_dicom(path: Path) -> bool:
+    """Tell by its first bytes whether a file is DICOM, with or without the 128-byte preamble."""
+    with path.open("rb") as file:
+        start = file.read(132)
+    # Files written before DICOM part 10 start with group 0008, little endian.
+    return start[128:132] == b"DICM" or (start[:2] == b"\x08\x00" and len(start) == 132)
+
+
+def find_files(folder: Path, *, recursive: bool) -> FoundFiles:
+    """Sort the files of a folder; whatever is not DICOM, and DICOMDIR, is ignored."""
+    found = FoundFiles()
+    for path in sorted(folder.rglob("*") if recursive else folder.glob("*")):
+        if path.is_file():
+            _sort_in(found, path)
+    return found
+
+
+def _sort_in(found: FoundFiles, path: Path) -> None:
+    try:
+        if not looks_like_dicom(path):
+            return
+        header = read_header(path, ["SOPClassUID", "Modality", "SeriesInstanceUID"])
+        sop_class = header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID", "")
+        modality = str(header.get("Modality") or "").strip().upper()
+    except PARSING_ERRORS:
+        found.unreadable.append(path)
+        return
+    if sop_class == _DIRECTORY_STORAGE:
+        return
+    if sop_class in MULTI_FRAME_PET:
+        found.multi_frame = True
+    elif modality == "PT" and sop_class in ("", PET_IMAGE_STORAGE):
+        found.series[str(header.get("SeriesInstanceUID") or "")].append(path)
+    else:
+        found.other_modalities.add(modality or "unknown")
+
+
+def read_header(path: Path, tags: list[str] | None = None) -> Dataset:
+    """Read a file's header without its pixels; raises one of PARSING_ERRORS where it is damaged."""
+    header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=tags, force=True)
+    if (
+        "SOPClassUID" not in header
+        and "Modality" not in header
+        and "MediaStorageSOPClassUID" not in header.file_meta
+    ):
+        raise InvalidDicomError("no DICOM attributes in the file")
+    return header
+
+
+def read_headers(paths: Iterable[Path]) -> tuple[list[Path], list[Dataset], list[str]]:
+    """Read the headers of a series' files, leaving out second copies of the same image.
+
+    Returns:
+        Paths and headers, in the same order, and warnings.
+
+    Raises:
+        BadInput: a header cannot be read, or images that differ carry the same UID.
+    """
+    kept: dict[str, tuple[Path, Dataset]] = {}
+    copies = 0
+    paths = list(paths)
+    for number, path in enumerate(paths, start=1):
+        try:
+            header = read_header(path)
+            # pydicom parses an attribute on its first access: here, where an error can be caught.
+            for keyword in _ATTRIBUTES_USED:
+                header.get(keyword)
+        except PARSING_ERRORS:
+            raise unreadable(f"Image {number} of {len(paths)} of the series, by file name,") from None
+        uid = str(header.get("SOPInstanceUID") or path)
+        if uid not in kept:
+            kept[uid] = (path, header)
+        elif path.read_bytes() == kept[uid][0].read_bytes():
+            copies += 1
+        else:
+            raise BadInput(
+                "Two different images of the series carry the same SOP Instance UID, as in a badly copied or "
+                "anonymised series. Export it again."
+            )
+    warnings = [f"{copies} second copies of images in the folder were left out."] if copies else []
+    return [path for path, _ in kept.values()], [header for _, header in kept.values()], warnings
+
+
+def unreadable(which: str) -> BadInput:
+    """Say that a file is damaged; `which` must not be a name that could be a patient's."""
+    return BadInput(f"{which} cannot be read: it is damaged or cut short. Copy or export the series again.")
