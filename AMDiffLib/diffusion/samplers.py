@@ -1,7 +1,7 @@
 """Drawing a denoised image: ancestral sampling as published, or a few steps from the low-count image.
 
-Both work on whole volumes: `predict_x0(x_t, t)` returns the predicted clean image for a volume, and whether it
-does so in tiles is its own affair. `noise(step)` returns the standard normal field of the whole grid for a step.
+Both work on whole volumes: `predict_x0(x_t, t)` returns the predicted clean image for a volume, and whether
+it does so in tiles is its own affair. `noise(step)` returns the standard normal field of the whole grid.
 Images are on the normalised intensity scale.
 """
 
