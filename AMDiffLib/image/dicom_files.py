@@ -26,11 +26,11 @@ PARSING_ERRORS = (
 # All that the geometry, the conversion to SUV and the report are taken from.
 _ATTRIBUTES_USED = (
     "SOPInstanceUID", "SeriesDescription", "ImageType", "SeriesType", "NumberOfSlices", "Rows", "Columns",
-    "PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient", "Manufacturer", "ManufacturerModelName",
-    "PatientName", "PatientID", "PatientWeight", "Units", "SUVType", "DecayCorrection", "CorrectedImage",
-    "SeriesDate", "SeriesTime", "StudyDate", "ContentDate", "AcquisitionDate", "AcquisitionTime",
-    "AcquisitionDateTime", "TimezoneOffsetFromUTC", "FrameReferenceTime", "ActualFrameDuration",
-    "RadiopharmaceuticalInformationSequence",
+    "PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient", "Manufacturer",
+    "ManufacturerModelName", "PatientName", "PatientID", "PatientWeight", "Units", "SUVType",
+    "DecayCorrection", "CorrectedImage", "SeriesDate", "SeriesTime", "StudyDate", "ContentDate",
+    "AcquisitionDate", "AcquisitionTime", "AcquisitionDateTime", "TimezoneOffsetFromUTC",
+    "FrameReferenceTime", "ActualFrameDuration", "RadiopharmaceuticalInformationSequence",
 )  # fmt: skip
 
 
@@ -92,6 +92,13 @@ def read_header(path: Path, tags: list[str] | None = None) -> Dataset:
     ):
         raise InvalidDicomError("no DICOM attributes in the file")
     return header
+
+
+def values_of(header: Dataset, keyword: str) -> list[str]:
+    """Return the values of a text attribute in upper case, also where pydicom gives a single bare string."""
+    value = header.get(keyword) or []
+    values = value.split("\\") if isinstance(value, str) else value
+    return [str(item).strip().upper() for item in values]
 
 
 def read_headers(paths: Iterable[Path]) -> tuple[list[Path], list[Dataset], list[str]]:

@@ -9,6 +9,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from AMDiffLib.errors import BadInput
+from AMDiffLib.image.dicom_files import values_of
 
 # Gaps this far from their mean mean a missing slice; real scanners round theirs by a few per cent.
 _LARGEST_GAP_DEVIATION = 0.10
@@ -126,7 +127,7 @@ def _check_same_plane(headers: Sequence[Dataset]) -> None:
 def _refuse_repeated_positions(headers: Sequence[Dataset], gaps: np.ndarray) -> None:
     repeated = int((gaps < _SAME_POSITION_MM).sum())
     if repeated:
-        kind = str((headers[0].get("SeriesType") or [""])[0]).upper()
+        kind = next(iter(values_of(headers[0], "SeriesType")), "")
         named = f" ({kind.lower()}, by its Series Type)" if kind in ("DYNAMIC", "GATED") else ""
         raise BadInput(
             f"The series has several images at the same place: {len(headers)} images at "

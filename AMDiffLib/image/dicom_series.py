@@ -20,6 +20,7 @@ from AMDiffLib.image.dicom_files import (
     read_header,
     read_headers,
     unreadable,
+    values_of,
 )
 from AMDiffLib.image.dicom_geometry import series_geometry
 from AMDiffLib.image.identity import without_identity
@@ -153,9 +154,7 @@ def _first_header(paths: Sequence[Path]) -> Dataset:
 def _is_corrected_volume(header: Dataset) -> bool:
     """Tell an attenuation-corrected volume from uncorrected series and from rotating maximum-intensity
     projections."""
-    kinds = {
-        str(value).upper() for keyword in ("ImageType", "SeriesType") for value in header.get(keyword) or []
-    }
+    kinds = {*values_of(header, "ImageType"), *values_of(header, "SeriesType")}
     return "ATTN" in corrections(header) and not kinds & {"MIP", "REPROJECTION"}
 
 

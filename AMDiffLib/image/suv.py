@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset
-from pydicom.multival import MultiValue
 
 from AMDiffLib.errors import BadInput
 from AMDiffLib.image.decay import LONGEST_UPTAKE, decay_reference, decayed_by_frame
+from AMDiffLib.image.dicom_files import values_of
 from AMDiffLib.image.dicom_times import uptake_seconds
 from AMDiffLib.image.private_attributes import (
     PHILIPS_ACTIVITY_FACTOR,
@@ -54,9 +54,7 @@ class SuvConversion:
 
 def corrections(header: Dataset) -> set[str]:
     """Return the values of Corrected Image (0028,0051)."""
-    value = header.get("CorrectedImage") or ""
-    values = value if isinstance(value, MultiValue | list | tuple) else str(value).split("\\")
-    return {str(item).strip().upper() for item in values}
+    return set(values_of(header, "CorrectedImage"))
 
 
 def suv_conversion(headers: Sequence[Dataset]) -> SuvConversion:
