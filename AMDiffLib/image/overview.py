@@ -210,9 +210,7 @@ def _paint_segments(axes: Axes, scene: _Scene) -> None:
             opacity = combined
     picture = np.dstack([colour, opacity])
     axes.imshow(picture, origin="lower", extent=extent, interpolation="bilinear", aspect="equal")
-    up, across = (
-        (np.arange(n) + 0.5) * size for n, size in zip(scene.low.shape, scene.spacing, strict=True)
-    )
+    up, across = ((np.arange(n) + 0.5) * size for n, size in zip(scene.low.shape, scene.spacing, strict=True))
     for name in _OPACITY_PER_MM:
         if name in scene.depth_mm and name not in ("muscle", "bone"):
             edge = np.array(_structure(name).colour) / 255 * 0.8

@@ -32,9 +32,7 @@ def sphere_weights(
         count = (2 * reach + 1) * subvoxels
         position = ((np.arange(count) + 0.5) / subvoxels - (reach + 0.5)) * size
         squared.append(position**2)
-    inside = (
-        squared[0][:, None, None] + squared[1][None, :, None] + squared[2][None, None, :] <= radius_mm**2
-    )
+    inside = squared[0][:, None, None] + squared[1][None, :, None] + squared[2][None, None, :] <= radius_mm**2
     nz, ny, nx = (len(axis) // subvoxels for axis in squared)
     share = inside.reshape(nz, subvoxels, ny, subvoxels, nx, subvoxels).mean(axis=(1, 3, 5))
     return share / share.sum()

@@ -1,0 +1,192 @@
+"""Judge a model on cases it never saw, beside the low-count input and the best Gaussian filter.
+
+Reads the manifest of a cohort; writes evaluation.csv (every figure of every case), evaluation.json (summary,
+definitions, provenance) and one overview picture per case, and prints the tables.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if __package__ in (None, ""):  # started as a file, as by Slicer --python-script
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from AMDiffLib import command
+from AMDiffLib.inference.config import DEFAULT_TILE
+from AMDiffLib.inference.weights import DEFAULT_MODEL, load_model, model_folder, read_config
+from AMDiffLib.progress import ConsoleReporter, JsonLinesReporter, PartOfJob, SilentReporter
+
+if TYPE_CHECKING:
+    from AMDiffLib.evaluation.scores import Score
+
+PACKAGES = ("numpy", "SimpleITK", "scipy", "torch", "monai", "safetensors", "matplotlib", "tqdm")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = argparse.ArgumentParser(
+        prog="python -m AMDiffLib.evaluate",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    p.add_argument("--manifest", type=Path, required=True, metavar="FILE", help="manifest.json of the cohort")
+    p.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the results; created")
+    p.add_argument(
+        "--model",
+        default=DEFAULT_MODEL,
+        metavar="NAME|FOLDER",
+        help="an installed model, or a folder with model.safetensors and config.json (default: %(default)s)",
+    )
+    p.add_argument(
+        "--counts", type=float, metavar="PERCENT", help="count level to judge (default: all levels)"
+    )
+    p.add_argument("--limit", type=_positive, metavar="N", help="only the first N subjects (default: all)")
+    p.add_argument(
+        "--steps", type=_positive, metavar="N", help="network evaluations a voxel (default: the model's)"
+    )
+    p.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of the noise (default: %(default)s)"
+    )
+    p.add_argument(
+        "--tile", type=_positive, default=DEFAULT_TILE, metavar="N", help="tile side (default: %(default)s)"
+    )
+    p.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: %(default)s")
+    p.add_argument("--threads", type=_positive, metavar="N", help="CPU threads (default: one for each core)")
+    p.add_argument(
+        "--progress",
+        choices=("text", "json"),
+        default="text",
+        help="text: a progress bar and the tables; json: one JSON object a line (default: %(default)s)",
+    )
+    return p
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    arguments = parser().parse_args(argv)
+    if arguments.progress == "json":
+        reporter: SilentReporter = JsonLinesReporter(command.take_stdout_for_json())
+    else:
+        reporter = ConsoleReporter()
+    return command.run(lambda: _evaluate(arguments, reporter), reporter)
+
+
+def _evaluate(arguments: argparse.Namespace, reporter: SilentReporter) -> None:
+    command.require_packages(*PACKAGES)
+    from AMDiffLib.evaluation.cases import choose_cases
+    from AMDiffLib.evaluation.report import as_text, write_csv, write_json
+    from AMDiffLib.evaluation.summary import summarise
+
+    chosen = choose_cases(arguments.manifest, counts_percent=arguments.counts, limit=arguments.limit)
+    folder = model_folder(arguments.model)
+    config = read_config(folder)
+    if arguments.threads:
+        import SimpleITK as sitk
+        import torch
+
+        torch.set_num_threads(arguments.threads)
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(arguments.threads)
+    from AMDiffLib.inference.device import choose_device
+
+    device = choose_device(arguments.device, reporter)
+    model = load_model(folder, device)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+
+    scores: list[Score] = []
+    details: list[dict[str, Any]] = []
+    for number, (case, truth) in enumerate(chosen):
+        part = _OneCase(reporter, str(case), number / len(chosen), (number + 1) / len(chosen))
+        case_scores, facts = _evaluate_case(case, truth, model, device, arguments, part)
+        scores += case_scores
+        details.append(facts)
+        # Written after every case, so that hours of work survive an interruption.
+        write_csv(arguments.output / "evaluation.csv", scores)
+    summaries = summarise(scores)
+    run = _provenance(config, details, arguments)
+    write_json(arguments.output / "evaluation.json", summaries, run=run)
+    reporter.done(output_dir=str(arguments.output), cases=len(chosen))
+    if arguments.progress == "text":
+        print(f"\n{as_text(summaries)}")
+
+
+def _evaluate_case(
+    entry: Any, truth: Path | None, model: Any, device: Any, arguments: argparse.Namespace, reporter: _OneCase
+) -> tuple[list[Score], dict[str, Any]]:
+    from AMDiffLib.evaluation.cases import load_case
+    from AMDiffLib.evaluation.scores import score_case
+    from AMDiffLib.image.overview import write_overview
+    from AMDiffLib.inference.pipeline import denoise_and_segment
+    from AMDiffLib.quantification.lesions import label_lesions
+
+    began = time.monotonic()
+    case = load_case(entry, truth)
+    volume = case.low_count
+    result = denoise_and_segment(
+        volume,
+        model,
+        steps=arguments.steps,
+        seed=arguments.seed,
+        device=device,
+        tile=arguments.tile,
+        reporter=reporter,
+    )
+    reporter.stage("score", "Comparing")
+    lesions = label_lesions(result.lesions, spacing=volume.spacing, suv=result.denoised)
+    scores = score_case(case, result.denoised, lesions, result.organs)
+    name = f"{case.subject}-{case.counts_percent:g}"
+    write_overview(
+        arguments.output / f"{name}.png",
+        volume.suv,
+        result.denoised,
+        lesions,
+        result.organs,
+        volume.spacing,
+        truth_suv=case.references.get("truth", case.references["high_count"]),
+        title=f"{case.subject}, {case.counts_percent:g} % counts",
+        direction=volume.direction,
+    )
+    reporter.progress(1.0)
+    facts = {"case": name, "seconds": round(time.monotonic() - began, 1), **result.details}
+    return scores, facts
+
+
+class _OneCase(PartOfJob):
+    """The share of the whole job that is one case; its stages are told with the case's name."""
+
+    def __init__(self, whole: SilentReporter, name: str, start: float, end: float) -> None:
+        super().__init__(whole, start, end)
+        self._name = name
+
+    def stage(self, name: str, text: str | None = None) -> None:
+        from AMDiffLib.progress import STAGE_TEXTS
+
+        super().stage(name, f"{self._name}: {text or STAGE_TEXTS.get(name, name)}")
+
+
+def _provenance(
+    config: dict[str, Any], details: list[dict[str, Any]], arguments: argparse.Namespace
+) -> dict[str, Any]:
+    from AMDiffLib.inference.provenance import installed_versions
+
+    return {
+        "model": {"name": config.get("name"), "sha256": config["sha256"]},
+        "manifest": arguments.manifest.name,
+        "packages": installed_versions(),
+        "cases": details,
+    }
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not a positive number")
+    return number
+
+
+if __name__ == "__main__":
+    command.end(main())
