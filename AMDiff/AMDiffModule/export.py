@@ -8,7 +8,7 @@ from pathlib import Path
 
 import slicer
 
-from .suv_units import described_unit, is_marked_as_suv
+from .node_marks import described_unit, is_marked_as_suv, is_synthetic
 from .translation import _
 
 _UID_ATTRIBUTE = "DICOM.instanceUIDs"
@@ -45,6 +45,10 @@ def reason_unusable(volume_node, *, values_are_suv: bool) -> str:
             "'{name}' is moved by the transform '{transform}'. "
             "Remove or harden the transform first, in the Data module."
         ).format(name=name, transform=volume_node.GetParentTransformNode().GetName())
+    if is_synthetic(volume_node):
+        return _("'{name}' is itself a result of AMDiff. Choose the scan that it was computed from.").format(
+            name=name
+        )
     if is_marked_as_suv(volume_node) or values_are_suv:
         return ""
     if volume_node.GetAttribute(_UID_ATTRIBUTE):
@@ -97,7 +101,7 @@ def _dicom_files(volume_node) -> list[Path]:
     if database is None:
         raise UnusableVolume(
             _(
-                "'{name}' was loaded from DICOM, but this application has no DICOM database to find its files. "
+                "'{name}' was loaded from DICOM, but this application has no DICOM database to find them. "
                 "Load it as SUV instead (PETDICOM extension), or convert it and tick 'Values are SUV'."
             ).format(name=volume_node.GetName())
         )
@@ -107,7 +111,7 @@ def _dicom_files(volume_node) -> list[Path]:
     if len(found) != len(uids):
         raise UnusableVolume(
             _(
-                "'{name}' was loaded from {expected} DICOM files, of which {found} are in the DICOM database. "
+                "'{name}' was loaded from {expected} DICOM files, of which {found} are in its database. "
                 "Import the series again in the DICOM module and load it from there."
             ).format(name=volume_node.GetName(), expected=len(uids), found=len(found))
         )

@@ -54,7 +54,7 @@ class JobOutcome:
 class Job:
     """One run of a command in the background.
 
-    Threads read the pipes; `poll` hands over what they read, and is called from the thread that owns the scene.
+    Threads read the pipes; `poll` hands over what they read, in the thread that owns the scene.
     """
 
     def __init__(

@@ -10,10 +10,9 @@ import slicer
 
 from .display import show_lesions_and_organs, use_pet_window
 from .measurement_table import fill_table
-from .suv_units import mark_as_suv
+from .node_marks import mark_as_suv, mark_as_synthetic
 from .translation import _
 
-SYNTHETIC_ATTRIBUTE = "AMDiff.synthetic"
 _INPUT_ROLE = "AMDiff.input"
 
 
@@ -45,7 +44,7 @@ def import_results(scene, input_node, results: Path) -> ResultNodes:
         table = scene.AddNewNodeByClass("vtkMRMLTableNode", f"{name} measurements (AMDiff)")
         fill_table(table, _existing(results / "measurements.csv"), results / "measurements.json")
         for node in (denoised, segmentation, table):
-            node.SetAttribute(SYNTHETIC_ATTRIBUTE, "1")
+            mark_as_synthetic(node)
             node.AddNodeReferenceID(_INPUT_ROLE, input_node.GetID())
             _put_beside(scene, node, input_node)
         use_pet_window(denoised)

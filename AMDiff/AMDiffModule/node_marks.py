@@ -1,11 +1,12 @@
-"""How a volume node says that its voxels are SUV: a coded quantity and a coded unit."""
+"""What a volume node says of itself: that its voxels are SUV, and that it was computed and not measured."""
 
 from __future__ import annotations
 
 import slicer
 
-SUV_BODY_WEIGHT = ("{SUVbw}g/ml", "UCUM", "Standardized Uptake Value body weight")
 _SUV_QUANTITY = ("126400", "DCM", "Standardized Uptake Value")
+_SUV_BODY_WEIGHT = ("{SUVbw}g/ml", "UCUM", "Standardized Uptake Value body weight")
+_SYNTHETIC_ATTRIBUTE = "AMDiff.synthetic"
 
 
 def is_marked_as_suv(volume_node) -> bool:
@@ -13,19 +14,29 @@ def is_marked_as_suv(volume_node) -> bool:
     units = volume_node.GetVoxelValueUnits()
     if units is None:
         return False
-    return (units.GetCodeValue(), units.GetCodingSchemeDesignator()) == SUV_BODY_WEIGHT[:2]
+    return (units.GetCodeValue(), units.GetCodingSchemeDesignator()) == _SUV_BODY_WEIGHT[:2]
 
 
 def mark_as_suv(volume_node) -> None:
     """Write quantity (126400, DCM) and unit ({SUVbw}g/ml, UCUM) into the node."""
     volume_node.SetVoxelValueQuantity(_coded_entry(*_SUV_QUANTITY))
-    volume_node.SetVoxelValueUnits(_coded_entry(*SUV_BODY_WEIGHT))
+    volume_node.SetVoxelValueUnits(_coded_entry(*_SUV_BODY_WEIGHT))
 
 
 def described_unit(volume_node) -> str:
     """Return the unit that the node states, in words; empty when it states none."""
     units = volume_node.GetVoxelValueUnits()
     return (units.GetCodeMeaning() or units.GetCodeValue() or "") if units is not None else ""
+
+
+def is_synthetic(node) -> bool:
+    """Return whether the node is a result of this module."""
+    return node.GetAttribute(_SYNTHETIC_ATTRIBUTE) is not None
+
+
+def mark_as_synthetic(node) -> None:
+    """Say in an attribute, which a saved scene keeps, that the node is a result of this module."""
+    node.SetAttribute(_SYNTHETIC_ATTRIBUTE, "1")
 
 
 def _coded_entry(value: str, scheme: str, meaning: str):

@@ -1,0 +1,80 @@
+"""One run, from a volume node to result nodes: the input is written, the job runs, the results are loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .export import write_input
+from .job import Job, JobEvent, JobOutcome, JobState
+from .job_folder import JobFolder
+from .scene_import import ImportFailed, ResultNodes, import_results
+from .translation import _
+from .worker import WorkerOptions, find_python, library_root, worker_command, worker_environment
+
+
+class Run:
+    """A job that is running or has ended, with its private folder; `close` removes both."""
+
+    def __init__(
+        self,
+        input_node,
+        *,
+        options: WorkerOptions,
+        values_are_suv: bool = False,
+        slicer_home: str | None = None,
+        temporary_folder: Path | None = None,
+    ) -> None:
+        """Write the input and start the job.
+
+        Raises:
+            UnusableVolume: the volume cannot be used; the message says why.
+            WorkerNotFound: the Python interpreter or the library is not where it should be.
+        """
+        root = library_root()
+        python = find_python(slicer_home)
+        self.input_node = input_node
+        self.folder = JobFolder(temporary_folder)
+        try:
+            job_input = write_input(input_node, self.folder.input, values_are_suv=values_are_suv)
+            command = worker_command(
+                python, job_input.path, self.folder.results, options, job_input.arguments
+            )
+            self.job = Job(command, environment=worker_environment(root), folder=self.folder.path)
+        except BaseException:
+            self.folder.remove()
+            raise
+
+    @property
+    def state(self) -> JobState:
+        """Where the job stands."""
+        return self.job.state
+
+    @property
+    def outcome(self) -> JobOutcome | None:
+        """How the job ended; None while it runs."""
+        return self.job.outcome
+
+    def poll(self) -> list[JobEvent]:
+        """Return what the job said since the last call."""
+        return self.job.poll()
+
+    def cancel(self) -> None:
+        """Ask the job to stop."""
+        self.job.cancel()
+
+    def import_results(self, scene) -> ResultNodes:
+        """Load the results into `scene`: all of them, or none.
+
+        Raises:
+            ImportFailed: they cannot be loaded, or the input is no longer in the scene.
+        """
+        if self.state is not JobState.DONE:
+            raise ImportFailed(_("The job has not succeeded; there are no results to load."))
+        if not scene.IsNodePresent(self.input_node):
+            raise ImportFailed(_("The input volume was removed while the job ran; nothing was loaded."))
+        return import_results(scene, self.input_node, self.folder.results)
+
+    def close(self) -> None:
+        """End the job if it still runs, and remove its folder."""
+        self.job.close()
+        self.folder.remove()
