@@ -1,0 +1,79 @@
+"""The model's configuration: what is published, what is written to JSON and what is refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import FrozenInstanceError, replace
+
+import pytest
+
+from AMDiffLib.networks.config import COMPACT, PAPER, PRESETS, AMDiffConfig, DiffusionConfig, SegmenterConfig
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_configuration_survives_json(preset):
+    written = json.dumps(PRESETS[preset].to_dict())
+    assert AMDiffConfig.from_dict(json.loads(written)) == PRESETS[preset]
+
+
+def test_the_paper_preset_is_as_published():
+    assert PAPER.diffusion.timesteps == 250
+    assert (PAPER.diffusion.prediction, PAPER.diffusion.sampler, PAPER.diffusion.start) == (
+        "epsilon",
+        "ancestral",
+        "noise",
+    )
+    assert (PAPER.intensity.kind, PAPER.intensity.suv_at_one) == ("cutoff", 20.0)
+    assert PAPER.denoiser.attention_levels == (False, False, False, True)
+    segmenter = PAPER.segmenter
+    assert (segmenter.channels, segmenter.blocks, segmenter.d_state) == (32, 3, 16)
+    assert (segmenter.norm, segmenter.activate_logits, segmenter.res_mamba) == ("batch", True, True)
+
+
+def test_the_compact_preset_starts_from_the_low_count_image_and_needs_no_batch():
+    assert (COMPACT.diffusion.sampler, COMPACT.diffusion.start) == ("few_step", "low_count")
+    assert COMPACT.diffusion.sampling_timesteps == (150, 50)
+    assert COMPACT.segmenter.norm != "batch"
+
+
+def test_missing_groups_take_their_defaults():
+    assert AMDiffConfig.from_dict({"name": "compact"}) == COMPACT
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"name": "x", "colour": 1}, "unknown key 'colour'"),
+        ({"name": "x", "segmenter": {"depth": 5}}, r"unknown key 'segmenter\.depth'"),
+        ({"name": "x", "segmenter": 3}, "'segmenter' is 3"),
+        ({}, "name"),
+        (
+            {"name": "x", "intensity": {"kind": "log"}},
+            r"intensity\.kind is 'log'; expected one of cutoff, sqrt",
+        ),
+        ({"name": "x", "voxel_size_mm": 0}, "voxel_size_mm is 0"),
+    ],
+)
+def test_what_cannot_be_a_configuration_is_named(values, named):
+    with pytest.raises(ValueError, match=named):
+        AMDiffConfig.from_dict(values)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sampler": "ancestral"}, "cannot start from 'low_count'"),
+        ({"sampling_timesteps": (50, 150)}, "must fall"),
+        ({"sampling_timesteps": (300,)}, r"lie in 1\.\.250"),
+        ({"sampling_timesteps": (10, 0)}, r"lie in 1\.\.250"),
+        ({"prediction": "score"}, "expected one of epsilon, x0, v"),
+    ],
+)
+def test_a_diffusion_that_cannot_run_is_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        replace(DiffusionConfig(), **change)
+
+
+def test_a_configuration_cannot_be_changed_in_place():
+    with pytest.raises(FrozenInstanceError):
+        SegmenterConfig().channels = 3

@@ -1,0 +1,146 @@
+"""The selective scan against the recurrence, step by step in float64; the Mamba block's published layout."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional
+
+from AMDiffLib.networks import selective_scan as scans
+from AMDiffLib.networks.mamba import Mamba
+from AMDiffLib.networks.selective_scan import chunk_length, selective_scan
+
+# batch, length, channels, states: whole chunks, a remainder, less than a chunk, one chunk for large steps.
+SIZES = [(2, 128, 6, 4), (3, 101, 5, 8), (1, 3, 4, 2), (4, 40, 256, 32)]
+
+
+def step_by_step(u, delta, A, B, C, D, z, delta_bias):
+    """The recurrence of Gu and Dao (2023), discretised as in `mamba_ssm`, one token at a time."""
+    delta = functional.softplus(delta + delta_bias)
+    state = u.new_zeros(u.shape[0], u.shape[2], A.shape[1])
+    outputs = []
+    for step in range(u.shape[1]):
+        decay = torch.exp(delta[:, step, :, None] * A)
+        state = decay * state + (delta[:, step] * u[:, step])[:, :, None] * B[:, step, None, :]
+        outputs.append((state * C[:, step, None, :]).sum(-1) + D * u[:, step])
+    return torch.stack(outputs, dim=1) * functional.silu(z)
+
+
+def arguments(batch, length, channels, states, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(length)
+
+    def normal(*shape):
+        return torch.randn(*shape, dtype=torch.float64, generator=generator)
+
+    A = -torch.arange(1, states + 1, dtype=torch.float64).repeat(channels, 1)
+    sequences = [normal(batch, length, channels), normal(batch, length, channels)]
+    exact = [*sequences, A, normal(batch, length, states), normal(batch, length, states), normal(channels)]
+    exact += [normal(batch, length, channels), normal(channels) - 3]
+    return [x.to(dtype).requires_grad_() for x in exact]
+
+
+NAMES = ["u", "delta", "A", "B", "C", "D", "z", "delta_bias"]
+
+
+def relative_error(value: torch.Tensor, exact: torch.Tensor) -> float:
+    return float(((value.double() - exact).abs().max() / exact.abs().max()).detach())
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_scan_is_the_recurrence_to_single_precision(size):
+    exact = step_by_step(*arguments(*size))
+    assert relative_error(selective_scan(*arguments(*size, dtype=torch.float32)), exact) < 1e-5
+
+
+@pytest.mark.parametrize("kept_elements", [scans.KEPT_ELEMENTS, 1], ids=["at once", "one by one"])
+@pytest.mark.parametrize("size", SIZES)
+def test_the_gradients_are_those_of_the_recurrence(size, kept_elements, monkeypatch):
+    monkeypatch.setattr(scans, "KEPT_ELEMENTS", kept_elements)
+    exact_arguments = arguments(*size)
+    weights = torch.randn(size[:3], dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    exact = torch.autograd.grad(step_by_step(*exact_arguments), exact_arguments, weights)
+    in_double = torch.autograd.grad(selective_scan(*exact_arguments), exact_arguments, weights)
+    single_arguments = arguments(*size, dtype=torch.float32)
+    in_single = torch.autograd.grad(selective_scan(*single_arguments), single_arguments, weights.float())
+    for name, value, double, single in zip(NAMES, exact, in_double, in_single, strict=True):
+        assert relative_error(double, value) < 1e-12, name
+        assert relative_error(single, value) < 2e-5, name
+
+
+def test_the_scan_stays_exact_within_half_precision():
+    exact = step_by_step(*arguments(2, 64, 6, 4))
+    with torch.autocast("cpu", torch.bfloat16):
+        result = selective_scan(*arguments(2, 64, 6, 4, dtype=torch.float32))
+    assert relative_error(result, exact) < 1e-5
+
+
+def test_a_long_memory_neither_overflows_nor_fades():
+    # A -> 0: the state sums all inputs, here 5,000 of 1/5000.
+    length = 5000
+    ones, zero = torch.ones(1, length, 1), torch.zeros(1)
+    step = torch.full((1, length, 1), 1 / length)
+    raw_step = torch.log(torch.expm1(step))
+    y = selective_scan(
+        ones, raw_step, torch.full((1, 1), -1e-9), ones, ones, zero, torch.full_like(ones, 30.0), zero
+    )
+    assert float(y[0, -1, 0]) == pytest.approx(30.0, rel=1e-3)
+    assert float(y[0, length // 2 - 1, 0]) == pytest.approx(15.0, rel=1e-3)
+
+
+@pytest.mark.parametrize(("length", "elements", "chunk"), [(4096, 2048, 45), (4096, 10**6, 4096), (6, 64, 6)])
+def test_the_chunk_keeps_the_number_of_steps_least(length, elements, chunk):
+    assert chunk_length(length, elements) == chunk
+
+
+# The layout of mamba_ssm.Mamba(d_model, d_state=16, d_conv=4, expand=2): 2 d_model channels, steps of rank
+# d_model / 16.
+PUBLISHED = {
+    64: {
+        "A_log": (128, 16),
+        "D": (128,),
+        "in_proj.weight": (256, 64),
+        "conv1d.weight": (128, 1, 4),
+        "conv1d.bias": (128,),
+        "x_proj.weight": (36, 128),
+        "dt_proj.weight": (128, 4),
+        "dt_proj.bias": (128,),
+        "out_proj.weight": (64, 128),
+    },
+    256: {
+        "A_log": (512, 16),
+        "D": (512,),
+        "in_proj.weight": (1024, 256),
+        "conv1d.weight": (512, 1, 4),
+        "conv1d.bias": (512,),
+        "x_proj.weight": (48, 512),
+        "dt_proj.weight": (512, 16),
+        "dt_proj.bias": (512,),
+        "out_proj.weight": (256, 512),
+    },
+}
+
+
+@pytest.mark.parametrize("d_model", PUBLISHED)
+def test_the_mamba_block_has_the_published_parameter_names_and_shapes(d_model):
+    assert {name: tuple(p.shape) for name, p in Mamba(d_model).state_dict().items()} == PUBLISHED[d_model]
+
+
+def test_the_mamba_block_starts_with_the_published_steps_and_decays():
+    torch.manual_seed(0)
+    mamba = Mamba(256)
+    steps = functional.softplus(mamba.dt_proj.bias.detach())
+    assert 1e-3 * 0.999 < float(steps.min()) < 2e-3
+    assert 5e-2 < float(steps.max()) < 0.1 * 1.001
+    torch.testing.assert_close(-mamba.A_log[7].exp(), -torch.arange(1.0, 17.0))
+    assert float(mamba.dt_proj.weight.detach().abs().max()) <= 16**-0.5
+
+
+def test_a_token_of_the_mamba_block_sees_only_the_tokens_before_it():
+    torch.manual_seed(0)
+    mamba = Mamba(16, d_state=4)
+    tokens = torch.randn(1, 30, 16)
+    changed = tokens.clone()
+    changed[:, 20:] += 1.0
+    before, after = mamba(tokens), mamba(changed)
+    torch.testing.assert_close(before[:, :20], after[:, :20])
+    assert float((before[:, 20:] - after[:, 20:]).abs().max()) > 1e-3
