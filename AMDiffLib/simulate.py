@@ -18,8 +18,8 @@ from AMDiffLib.simulation.scanner import SCANNERS
 def parser() -> argparse.ArgumentParser:
     """Return the command line of the simulator."""
     description = (
-        "Simulate whole-body 18F-FDG PET: random anatomy and lesions, counts, OSEM. Levels are percent of the scan's "
-        "duration (a shorter scan, not a lower dose); each level's counts are a subset of the higher ones'."
+        "Simulate whole-body 18F-FDG PET: random anatomy and lesions, counts, OSEM. Levels are percent "
+        "of the scan's duration (a shorter scan, not a lower dose); a level's counts are part of the higher ones'."
     )
     command = argparse.ArgumentParser(prog="AMDiffLib.simulate", description=description)
     command.add_argument(
@@ -70,7 +70,7 @@ def _simulate(options: argparse.Namespace) -> None:
         highest = 100 * SCANNERS[name].high_count_factor
         if not all(0 < level <= highest for level in levels):
             raise BadInput(
-                f"--levels {options.levels} holds a level outside 0 to {highest:g} %, the high-count level of {name}."
+                f"--levels {options.levels} holds a level outside 0 to {highest:g} %, the most of {name}."
             )
 
     import torch
@@ -81,9 +81,14 @@ def _simulate(options: argparse.Namespace) -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     written = write_cohort(
-        options.output, scanners=scanners, subjects=options.subjects, levels_percent=levels, seed=options.seed,
-        vary=options.vary, first_subject=options.first_subject,
-    )  # fmt: skip
+        options.output,
+        scanners=scanners,
+        subjects=options.subjects,
+        levels_percent=levels,
+        seed=options.seed,
+        vary=options.vary,
+        first_subject=options.first_subject,
+    )
     for name in tqdm(written, total=options.subjects, desc="simulating", unit="subject"):
         tqdm.write(f"{name} is in {options.output}", file=sys.stderr)
 

@@ -11,7 +11,10 @@ FWHM_PER_SIGMA = 2 * math.sqrt(2 * math.log(2))
 
 
 def gaussian_blur(volume: torch.Tensor, fwhm_mm: float | tuple[float, ...], voxel_mm: float) -> torch.Tensor:
-    """Blur the last three axes of `volume` (..., D, H, W) by `fwhm_mm` (one value, or one per axis); edges replicate."""
+    """Blur the last three axes of `volume` (..., D, H, W) by `fwhm_mm` (for all, or one per axis).
+
+    What lies beyond an edge is taken to be as the edge is.
+    """
     widths = (fwhm_mm,) * 3 if isinstance(fwhm_mm, int | float) else fwhm_mm
     blurred = volume
     for axis, width in zip((-3, -2, -1), widths, strict=True):

@@ -34,7 +34,10 @@ class SimulatedSubject:
 def simulate_subject(
     scanner: Scanner, *, levels_percent: Sequence[float], seed: int, subject: int, vary: bool = False
 ) -> SimulatedSubject:
-    """Simulate subject number `subject` of the cohort `seed`; `vary` also jitters resolution and reconstruction."""
+    """Simulate subject number `subject` of the cohort `seed`.
+
+    `vary` also lets resolution, iterations and post-filter differ from the scanner's protocol.
+    """
     rng = np.random.default_rng([seed, subject])
     phantom = make_phantom(rng)
     injected = float(np.clip(rng.normal(scanner.injected_mbq, scanner.injected_mbq_sd), 100, 500))
@@ -68,9 +71,15 @@ def _angles(scanner: Scanner) -> int:
 
 
 def write_cohort(
-    folder: Path, *, scanners: Sequence[str], subjects: int, levels_percent: Sequence[float], seed: int, vary: bool = False,
+    folder: Path,
+    *,
+    scanners: Sequence[str],
+    subjects: int,
+    levels_percent: Sequence[float],
+    seed: int,
+    vary: bool = False,
     first_subject: int = 0,
-) -> Iterator[str]:  # fmt: skip
+) -> Iterator[str]:
     """Write subjects and a manifest to `folder`, subject by subject; yield each name when it is on disk.
 
     Scanners take turns. A subject that an earlier, interrupted call has finished is kept as it is.

@@ -8,10 +8,9 @@ import numpy as np
 
 from AMDiffLib.simulation.body import Person
 from AMDiffLib.simulation.canvas import Canvas
-from AMDiffLib.simulation.organs import AORTA, LIVER, LUNG, MUSCLE, WATER_ATTENUATION
 from AMDiffLib.simulation.random_fields import smooth_field
 from AMDiffLib.simulation.shapes import Ellipsoid, Shape, Solid, rotation, shrunk
-from AMDiffLib.simulation.skeleton import BONE
+from AMDiffLib.simulation.tissue import AORTA, BONE, LIVER, LUNG, MUSCLE, WATER_ATTENUATION
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,25 +6,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from AMDiffLib.simulation.abdomen import paint_abdomen
 from AMDiffLib.simulation.body import Person, draw_person
 from AMDiffLib.simulation.canvas import Canvas
+from AMDiffLib.simulation.chest import paint_chest, paint_vessels
+from AMDiffLib.simulation.envelope import paint_envelope
+from AMDiffLib.simulation.head import paint_head
 from AMDiffLib.simulation.lesions import paint_lesions
-from AMDiffLib.simulation.organs import (
-    LUNG,
-    paint_abdomen,
-    paint_chest,
-    paint_envelope,
-    paint_head,
-    paint_vessels,
-)
 from AMDiffLib.simulation.random_fields import smooth_field
 from AMDiffLib.simulation.skeleton import paint_skeleton
+from AMDiffLib.simulation.tissue import LUNG
 from AMDiffLib.simulation.uptake import draw_uptake
 
 
 @dataclass(frozen=True, kw_only=True)
 class Phantom:
-    """Arrays are (z, y, x): `suv` in g/mL, `attenuation` at 511 keV in 1/cm, `organs` and `lesions` labels."""
+    """Arrays are (z, y, x): `suv` in g/mL, `attenuation` at 511 keV in 1/cm, labels of organs and lesions."""
 
     person: Person
     voxel_mm: float
@@ -50,9 +47,13 @@ def make_phantom(rng: np.random.Generator, *, voxel_mm: float = 4.0, size: int =
     paint_lesions(canvas, person, rng)
     _clear_outside(canvas)
     return Phantom(
-        person=person, voxel_mm=voxel_mm, suv=canvas.suv, attenuation=canvas.attenuation, organs=canvas.organs,
+        person=person,
+        voxel_mm=voxel_mm,
+        suv=canvas.suv,
+        attenuation=canvas.attenuation,
+        organs=canvas.organs,
         lesions=canvas.lesions,
-    )  # fmt: skip
+    )
 
 
 def _texture(canvas: Canvas, rng: np.random.Generator) -> None:

@@ -13,9 +13,9 @@ import torch
 class StripProjector:
     """Area-weighted line integrals of a square slice, in mm.
 
-    The weight of a pixel in a bin is the area that pixel and strip share, divided by the strip's width. The
-    projection of a square pixel onto the radial axis is a trapezoid (two boxes convolved), whose integral over
-    a bin is taken in closed form.
+    A pixel's weight in a bin is the area that pixel and strip share, divided by the strip's width.
+    The projection of a square pixel onto the radial axis is a trapezoid (two boxes convolved), whose integral
+    over a bin is taken in closed form.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Ordered-subsets expectation maximisation (Hudson and Larkin 1994) with attenuation and background in the model."""
+"""Ordered-subsets expectation maximisation (Hudson and Larkin 1994), attenuation and background modelled."""
 
 from __future__ import annotations
 

@@ -17,9 +17,8 @@ from AMDiffLib.simulation.shapes import (
     shrunk,
     union,
 )
+from AMDiffLib.simulation.tissue import BONE, BONE_ATTENUATION
 
-BONE = 4
-_BONE_ATTENUATION = 0.125
 _SPINE = (
     (0.575, 0.0195, 5, "lumbar spine"),
     (0.6725, 0.0128, 12, "thoracic spine"),
@@ -38,7 +37,7 @@ def paint_skeleton(canvas: Canvas, person: Person, uptake: dict[str, float]) -> 
     """Paint every bone with its uptake, attenuation and label."""
 
     def paint(shape: Shape, name: str) -> None:
-        canvas.paint(shape, uptake[name], attenuation=_BONE_ATTENUATION, label=BONE)
+        canvas.paint(shape, uptake[name], attenuation=BONE_ATTENUATION, label=BONE)
 
     for name, shape in _trunk_bones(person):
         paint(shape, name)
@@ -161,8 +160,13 @@ def _skull(person: Person) -> Shape:
     vault = shell(shrunk(head, 7.0), 6.0)
     above = Solid(head.bounds(), lambda x, y, z: z - person.level(0.905) - 0.25 * y)
     jaw = Tube(
-        ((-52.0, 5.0, jaw_z + 12), (-42.0, -40.0, jaw_z - 8), (0.0, -72.0, jaw_z - 12), (42.0, -40.0, jaw_z - 8),
-         (52.0, 5.0, jaw_z + 12)),
+        (
+            (-52.0, 5.0, jaw_z + 12),
+            (-42.0, -40.0, jaw_z - 8),
+            (0.0, -72.0, jaw_z - 12),
+            (42.0, -40.0, jaw_z - 8),
+            (52.0, 5.0, jaw_z + 12),
+        ),
         (7.0, 7.0, 9.0, 7.0, 7.0),
-    )  # fmt: skip
+    )
     return union(intersection(vault, above), jaw)

@@ -1,8 +1,8 @@
 """18F-FDG uptake of healthy organs, SUVbw in g/mL.
 
-Means and spreads between people are rounded from the public read-outs of 80 healthy adults of the hedyPET study
-(DEPICT-RH, "100 healthy humans", total-body scanner, 50-70 min after injection). Structures that this study does
-not hold (fat planes, face, necrotic core) are set by eye.
+Means and spreads between people are rounded from the public read-outs of 80 healthy adults of the hedyPET
+study (DEPICT-RH, "100 healthy humans", total-body scanner, 50-70 min after injection). Structures that this
+study does not hold (fat planes, face, necrotic core) are set by eye.
 """
 
 from __future__ import annotations
@@ -80,6 +80,6 @@ UPTAKE = {
 
 
 def draw_uptake(rng: np.random.Generator) -> dict[str, float]:
-    """Return one person's uptake by structure, SUVbw; a shared factor stands for what scales a whole person."""
+    """Return one person's uptake by structure, SUVbw; one factor more scales the whole person."""
     person = float(np.clip(rng.lognormal(0.0, 0.06), 0.85, 1.2))
     return {name: uptake.draw(rng) * person for name, uptake in UPTAKE.items()}
