@@ -149,6 +149,7 @@ def _evaluate_case(
         truth_suv=case.references.get("truth", case.references["high_count"]),
         title=f"{case.subject}, {case.counts_percent:g} % counts",
         direction=volume.direction,
+        truth_lesions=case.lesions,
     )
     reporter.progress(1.0)
     facts = {"case": name, "seconds": round(time.monotonic() - began, 1), **result.details}

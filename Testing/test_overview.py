@@ -105,6 +105,17 @@ def test_the_truth_is_a_fourth_panel_and_no_lesion_no_organ_is_drawn_too(tmp_pat
     write_overview(
         tmp_path / "four.png", **patient, spacing=SPACING, truth_suv=patient["low_suv"], title="Case 1"
     )
+    lesions = patient["lesion_instances"]
+    write_overview(
+        tmp_path / "outlined.png",
+        **patient,
+        spacing=SPACING,
+        truth_suv=patient["low_suv"],
+        truth_lesions=lesions,
+    )
+    outlined, four = (the_picture(tmp_path / name) for name in ("outlined.png", "four.png"))
+    reds = [int(((p[..., 0] > 180) & (p[..., 1] < 110)).sum()) for p in (outlined, four)]
+    assert reds[0] > reds[1] + 50
     nothing = {name: np.zeros_like(array) for name, array in patient.items()}
     write_overview(tmp_path / "nothing.png", **nothing, spacing=SPACING)
     assert the_picture(tmp_path / "four.png").shape[1] > the_picture(tmp_path / "three.png").shape[1] * 1.25

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from AMDiffLib.image.orientation import IDENTITY, to_patient_axes
+from AMDiffLib.image.orientation import IDENTITY
+from AMDiffLib.image.projection import CoronalScene, project_coronal
 from AMDiffLib.labels import LESION, ORGANS, Structure
 
 if TYPE_CHECKING:
@@ -35,27 +35,7 @@ _MOST_NUMBERS = 15
 
 _PANEL_HEIGHT_INCHES = 6.6
 _PANEL_WIDTH_INCHES = 4.6
-_BODY_SUV = 0.25
-_MARGIN_MM = 15.0
 _DPI = 150
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Scene:
-    """Coronal projections (superior, left) cut to the body, with the voxel size (mm) along both axes."""
-
-    low: np.ndarray
-    denoised: np.ndarray
-    truth: np.ndarray | None
-    lesions: np.ndarray
-    lesion_count: int
-    depth_mm: dict[str, np.ndarray]
-    spacing: tuple[float, float]
-
-    @property
-    def size_mm(self) -> tuple[float, float]:
-        """Height and width."""
-        return tuple(n * size for n, size in zip(self.low.shape, self.spacing, strict=True))
 
 
 def write_overview(
@@ -69,6 +49,7 @@ def write_overview(
     title: str | None = None,
     *,
     direction: Sequence[float] = IDENTITY,
+    truth_lesions: np.ndarray | None = None,
 ) -> None:
     """Write a PNG of coronal projections: low-count, denoised, lesions with organs, and the truth if given.
 
@@ -82,63 +63,23 @@ def write_overview(
         spacing: (x, y, z) voxel size in mm.
         title: heading; none by default.
         direction: 9 cosines of the grid, row-major, LPS.
+        truth_lesions: (z, y, x), non-zero inside the true lesions, which are outlined on the truth.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    scene = _project(low_suv, denoised_suv, lesion_instances, organs, spacing, truth_suv, direction)
+    scene = project_coronal(
+        {"low": low_suv, "denoised": denoised_suv, "truth": truth_suv},
+        {"lesions": lesion_instances, "truth_lesions": truth_lesions},
+        organs,
+        spacing,
+        direction,
+    )
     figure = _draw(scene, title)
     FigureCanvasAgg(figure)
     figure.savefig(path, dpi=_DPI, facecolor="white")
 
 
-def _project(
-    low: np.ndarray,
-    denoised: np.ndarray,
-    lesions: np.ndarray,
-    organs: np.ndarray,
-    spacing: Sequence[float],
-    truth: np.ndarray | None,
-    direction: Sequence[float],
-) -> _Scene:
-    def coronal(suv: np.ndarray) -> np.ndarray:
-        return to_patient_axes(suv, spacing, direction)[0].max(axis=1)
-
-    aligned_lesions, size = to_patient_axes(lesions, spacing, direction, labels=True)
-    aligned_organs, _ = to_patient_axes(organs, spacing, direction, labels=True)
-    depth = {
-        organ.name: size[1] * (aligned_organs == organ.label).sum(axis=1, dtype=np.float32)
-        for organ in ORGANS
-    }
-    images = {
-        "low": coronal(low),
-        "denoised": coronal(denoised),
-        "truth": None if truth is None else coronal(truth),
-        "lesions": aligned_lesions.max(axis=1),
-    }
-    in_plane = (size[0], size[2])
-    body = (images["denoised"] if truth is None else images["truth"]) > _BODY_SUV
-    body = np.logical_or.reduce([body, *(thickness > 0 for thickness in depth.values())])
-    box = _body_box(body, in_plane)
-    return _Scene(
-        **{name: None if image is None else image[box] for name, image in images.items()},
-        lesion_count=len(np.unique(lesions)) - int((lesions == 0).any()),
-        depth_mm={name: thickness[box] for name, thickness in depth.items() if thickness.any()},
-        spacing=in_plane,
-    )
-
-
-def _body_box(body: np.ndarray, spacing: tuple[float, float]) -> tuple[slice, ...]:
-    """Rows and columns that the body fills, with a margin; single noisy lines of air do not count."""
-    box = []
-    for axis, size in enumerate(spacing):
-        filled = np.flatnonzero(body.sum(axis=1 - axis) > 2)
-        margin = int(np.ceil(_MARGIN_MM / size))
-        first, last = (filled[0], filled[-1]) if filled.size else (0, body.shape[axis] - 1)
-        box.append(slice(max(0, int(first) - margin), min(body.shape[axis], int(last) + margin + 1)))
-    return tuple(box)
-
-
-def _draw(scene: _Scene, title: str | None) -> Figure:
+def _draw(scene: CoronalScene, title: str | None) -> Figure:
     from matplotlib.figure import Figure
 
     height_mm, width_mm = scene.size_mm
@@ -162,6 +103,8 @@ def _draw(scene: _Scene, title: str | None) -> Figure:
         drawn = _show_suv(axes, scene, scene.denoised if image is None else image)
         if image is None:
             _paint_segments(axes, scene)
+        elif image is scene.truth and scene.truth_lesions is not None:
+            _outline(axes, scene, scene.truth_lesions > 0, np.array(LESION.colour) / 255, 1.0)
         axes.set_title(name, fontsize=11, pad=5)
     _mark_orientation(figure.axes[0], scene)
 
@@ -176,7 +119,7 @@ def _draw(scene: _Scene, title: str | None) -> Figure:
     return figure
 
 
-def _show_suv(axes: Axes, scene: _Scene, image: np.ndarray) -> object:
+def _show_suv(axes: Axes, scene: CoronalScene, image: np.ndarray) -> object:
     height_mm, width_mm = scene.size_mm
     drawn = axes.imshow(
         image,
@@ -196,7 +139,7 @@ def _show_suv(axes: Axes, scene: _Scene, image: np.ndarray) -> object:
     return drawn
 
 
-def _paint_segments(axes: Axes, scene: _Scene) -> None:
+def _paint_segments(axes: Axes, scene: CoronalScene) -> None:
     height_mm, width_mm = scene.size_mm
     extent = (0, width_mm, 0, height_mm)
     colour = np.zeros((*scene.low.shape, 3))
@@ -210,21 +153,26 @@ def _paint_segments(axes: Axes, scene: _Scene) -> None:
             opacity = combined
     picture = np.dstack([colour, opacity])
     axes.imshow(picture, origin="lower", extent=extent, interpolation="bilinear", aspect="equal")
-    up, across = ((np.arange(n) + 0.5) * size for n, size in zip(scene.low.shape, scene.spacing, strict=True))
     for name in _OPACITY_PER_MM:
         if name in scene.depth_mm and name not in ("muscle", "bone"):
             edge = np.array(_structure(name).colour) / 255 * 0.8
-            axes.contour(across, up, scene.depth_mm[name] > 0, [0.5], colors=[edge], linewidths=0.7)
+            _outline(axes, scene, scene.depth_mm[name] > 0, edge, 0.7)
     if scene.lesion_count:
         red = np.array(LESION.colour) / 255
         mask = (scene.lesions > 0).astype(float)
         filled = np.dstack([np.broadcast_to(red, (*mask.shape, 3)), 0.8 * mask])
         axes.imshow(filled, origin="lower", extent=extent, interpolation="nearest", aspect="equal")
-        axes.contour(across, up, mask, [0.5], colors=[red * 0.6], linewidths=0.8)
+        _outline(axes, scene, mask > 0, red * 0.6, 0.8)
         _number_lesions(axes, scene)
 
 
-def _number_lesions(axes: Axes, scene: _Scene) -> None:
+def _outline(axes: Axes, scene: CoronalScene, mask: np.ndarray, colour: np.ndarray, width: float) -> None:
+    if mask.any() and not mask.all():
+        up, across = ((np.arange(n) + 0.5) * size for n, size in zip(mask.shape, scene.spacing, strict=True))
+        axes.contour(across, up, mask.astype(float), [0.5], colors=[colour], linewidths=width)
+
+
+def _number_lesions(axes: Axes, scene: CoronalScene) -> None:
     from matplotlib.patheffects import withStroke
 
     for number in np.unique(scene.lesions[scene.lesions > 0])[:_MOST_NUMBERS]:
@@ -241,10 +189,13 @@ def _number_lesions(axes: Axes, scene: _Scene) -> None:
         )
 
 
-def _mark_orientation(axes: Axes, scene: _Scene) -> None:
+def _mark_orientation(axes: Axes, scene: CoronalScene) -> None:
+    from matplotlib.patheffects import withStroke
+
     height_mm, width_mm = scene.size_mm
     for text, x, side in (("R", 0.02, "left"), ("L", 0.98, "right")):
-        axes.text(x, 0.985, text, transform=axes.transAxes, ha=side, va="top", fontsize=10, color="0.3")
+        label = axes.text(x, 0.985, text, transform=axes.transAxes, ha=side, va="top", fontsize=10)
+        label.set_path_effects([withStroke(linewidth=2.0, foreground="white")])
     length = 100.0 if width_mm > 250 else 50.0
     x, y = 0.03 * width_mm, 0.03 * width_mm
     axes.plot([x, x + length], [y, y], color="0.2", linewidth=1.6, solid_capstyle="butt")
@@ -253,7 +204,7 @@ def _mark_orientation(axes: Axes, scene: _Scene) -> None:
     axes.set_ylim(0, height_mm)
 
 
-def _legend(figure: Figure, scene: _Scene, total_height: float, left: float) -> None:
+def _legend(figure: Figure, scene: CoronalScene, total_height: float, left: float) -> None:
     from matplotlib.patches import Patch
 
     red = np.array(LESION.colour) / 255
