@@ -9,7 +9,12 @@ from typing import Any
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, PositronEmissionTomographyImageStorage, generate_uid
+from pydicom.uid import (
+    CTImageStorage,
+    ExplicitVRLittleEndian,
+    PositronEmissionTomographyImageStorage,
+    generate_uid,
+)
 
 F18_HALF_LIFE_S = 6586.2
 WEIGHT_KG = 70.0
@@ -38,7 +43,8 @@ def code(value: str, scheme: str, meaning: str) -> Sequence:
 
 
 def pet_header(**changes: Any) -> Dataset:
-    """Header of an attenuation-corrected 18F-FDG slice in Bq/mL, decay-corrected to its start at 11:00, injected at 10:00.
+    """Header of an attenuation-corrected 18F-FDG slice in Bq/mL, decay-corrected to its start at 11:00,
+    injected at 10:00.
 
     Keywords replace attributes, also those of the injection; None takes one out.
     """
@@ -136,7 +142,11 @@ def write_series(
 def write_ct(folder: Path, slices: int = 3) -> str:
     """Write a small CT series and return its UID."""
     return write_series(
-        folder, np.full((slices, 8, 8), 40, np.int16), Modality="CT", SOPClassUID=CTImageStorage, SeriesDescription="CT"
+        folder,
+        np.full((slices, 8, 8), 40, np.int16),
+        Modality="CT",
+        SOPClassUID=CTImageStorage,
+        SeriesDescription="CT",
     )
 
 

@@ -47,7 +47,9 @@ def test_any_direction_is_kept_and_right_handed(tmp_path: Path, orientation: tup
     assert np.linalg.det(direction) == pytest.approx(1)
     assert volume.suv == pytest.approx(stored * DEFAULT_FACTOR, rel=1e-6)
     # Voxel (x=2, y=1, z=3) lies where DICOM's own formula puts it.
-    expected = np.array([-20, -30, -100]) + 2 * 5 * direction[:, 0] + 4 * direction[:, 1] + 9 * direction[:, 2]
+    expected = (
+        np.array([-20, -30, -100]) + 2 * 5 * direction[:, 0] + 4 * direction[:, 1] + 9 * direction[:, 2]
+    )
     image = volume.with_array(volume.suv)
     assert image.TransformIndexToPhysicalPoint((2, 1, 3)) == pytest.approx(tuple(expected))
 

@@ -176,8 +176,45 @@ def test_a_damaged_header_is_refused(tmp_path: Path, kept: int):
     write_series(tmp_path, ramp())
     path = tmp_path / "0005.dcm"
     path.write_bytes(path.read_bytes()[:kept] + b"\xff" * 300)
-    with pytest.raises(BadInput):
+    with pytest.raises(BadInput, match="cannot be read"):
         read_pet(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("written", "damaged"),
+    [(b"US\x02\x00\x09\x00", b"US\x03\x00\x09\x00"), (b"TM\x06\x00100000", b"T\x93\x06\x00100000")],
+    ids=["length of Rows", "type of the start time"],
+)
+def test_a_damaged_attribute_is_refused(tmp_path: Path, written: bytes, damaged: bytes):
+    write_series(tmp_path, ramp())
+    path = tmp_path / "0005.dcm"
+    content = path.read_bytes()
+    assert written in content
+    path.write_bytes(content.replace(written, damaged))
+    with pytest.raises(BadInput, match="cannot be read"):
+        read_pet(tmp_path)
+
+
+def test_pixels_in_an_unknown_encoding_are_refused(tmp_path: Path):
+    write_series(tmp_path, ramp())
+    for path in tmp_path.iterdir():
+        content = path.read_bytes()
+        # The same length, one digit changed.
+        path.write_bytes(content.replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.7\0"))
+    with pytest.raises(BadInput, match="unknown encoding"):
+        read_pet(tmp_path)
+
+
+@pytest.mark.parametrize("implicit", [True, False])
+def test_files_without_preamble_are_read(tmp_path: Path, implicit: bool):
+    write_series(tmp_path, ramp())
+    for path in tmp_path.iterdir():
+        image = pydicom.dcmread(path)
+        del image.file_meta
+        image.preamble = None
+        image.save_as(path, implicit_vr=implicit, little_endian=True)
+        assert path.read_bytes()[:2] == b"\x08\x00"
+    assert read_pet(tmp_path).suv == pytest.approx(ramp() * DEFAULT_FACTOR, rel=1e-6)
 
 
 def recompress(folder: Path, syntax: str) -> None:
@@ -195,7 +232,9 @@ def recompress(folder: Path, syntax: str) -> None:
             writer.Execute(sitk.GetImageFromArray(image.pixel_array[None]))
             encoded = pydicom.dcmread(folder / "encoded")
             assert encoded.file_meta.TransferSyntaxUID == syntax
-            image.PixelData = encapsulate(list(pydicom.encaps.generate_frames(encoded.PixelData, number_of_frames=1)))
+            image.PixelData = encapsulate(
+                list(pydicom.encaps.generate_frames(encoded.PixelData, number_of_frames=1))
+            )
             image["PixelData"].VR = "OB"
             image["PixelData"].is_undefined_length = True
             image.file_meta.TransferSyntaxUID = syntax
@@ -203,7 +242,9 @@ def recompress(folder: Path, syntax: str) -> None:
         image.save_as(path)
 
 
-@pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless, JPEGLosslessSV1], ids=["RLE", "JPEG 2000", "JPEG"])
+@pytest.mark.parametrize(
+    "syntax", [RLELossless, JPEG2000Lossless, JPEGLosslessSV1], ids=["RLE", "JPEG 2000", "JPEG"]
+)
 def test_compressed_pixels_are_read(tmp_path: Path, syntax: str):
     def rescale(header, index):
         header.RescaleSlope = str(1 + 0.5 * index)
@@ -223,7 +264,7 @@ def test_damaged_compressed_pixels_are_refused(tmp_path: Path):
         image["PixelData"].VR = "OB"
         image.file_meta.TransferSyntaxUID = JPEG2000Lossless
         image.save_as(path)
-    with pytest.raises(BadInput, match="compressed .JPEG 2000"):
+    with pytest.raises(BadInput, match=r"compressed .JPEG 2000"):
         read_pet(tmp_path)
 
 
@@ -252,6 +293,8 @@ def test_a_real_ge_scan_has_its_known_factor_and_geometry(pet_data: Path):
     assert 0 < volume.source["largest_slice_position_error_mm"] < 0.1
     assert "uneven" in volume.warnings[0]
     # GDCM, the reader of most viewers, gives the same activity.
-    image = sitk.ReadImage(str(pet_data / "sts001-ge-fdg" / "FDG_PET" / "image" / "1-100.dcm"), sitk.sitkFloat64)
+    image = sitk.ReadImage(
+        str(pet_data / "sts001-ge-fdg" / "FDG_PET" / "image" / "1-100.dcm"), sitk.sitkFloat64
+    )
     height = round((image.GetOrigin()[2] - volume.origin[2]) / volume.spacing[2])
     assert volume.suv[height] == pytest.approx(sitk.GetArrayFromImage(image)[0] * 2.429029766e-4, rel=1e-6)

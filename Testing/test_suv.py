@@ -76,7 +76,12 @@ def test_activity_corrected_to_the_injection_is_not_decayed():
 
 def test_activity_without_decay_correction_is_corrected_frame_by_frame():
     headers = [
-        pet_header(DecayCorrection="NONE", CorrectedImage=["ATTN", "SCAT"], AcquisitionTime=start, ActualFrameDuration=ms)
+        pet_header(
+            DecayCorrection="NONE",
+            CorrectedImage=["ATTN", "SCAT"],
+            AcquisitionTime=start,
+            ActualFrameDuration=ms,
+        )
         for start, ms in (("110000", "120000"), ("112000", "600000"))
     ]
     constant = math.log(2) / F18_HALF_LIFE_S
@@ -91,7 +96,8 @@ def test_activity_without_decay_correction_is_corrected_frame_by_frame():
 
 def test_one_acquisition_time_for_beds_at_different_reference_times_is_refused_without_decay_correction():
     headers = [
-        pet_header(DecayCorrection="NONE", CorrectedImage=["ATTN"], FrameReferenceTime=ms) for ms in ("60000", "900000")
+        pet_header(DecayCorrection="NONE", CorrectedImage=["ATTN"], FrameReferenceTime=ms)
+        for ms in ("60000", "900000")
     ]
     with pytest.raises(BadInput, match="frame reference"):
         suv_conversion(headers)
@@ -137,7 +143,9 @@ def test_a_start_date_time_in_another_time_zone_is_brought_to_that_of_the_scan()
 
 
 def test_a_start_date_time_whose_zone_cannot_be_compared_gives_way_to_the_start_time():
-    assert factor(RadiopharmaceuticalStartDateTime="20240311090000+0000") == pytest.approx(DEFAULT_FACTOR, rel=1e-12)
+    assert factor(RadiopharmaceuticalStartDateTime="20240311090000+0000") == pytest.approx(
+        DEFAULT_FACTOR, rel=1e-12
+    )
 
 
 def test_a_shifted_date_in_the_start_date_time_gives_way_to_the_start_time_with_a_warning():
@@ -153,7 +161,9 @@ def test_headers_stripped_of_their_dates_still_convert_and_say_so():
 
 
 def test_a_series_made_later_refers_to_its_earliest_acquisition():
-    headers = [pet_header(SeriesTime="150000", AcquisitionTime=start) for start in ("110400", "110000", "110200")]
+    headers = [
+        pet_header(SeriesTime="150000", AcquisitionTime=start) for start in ("110400", "110000", "110200")
+    ]
     conversion = suv_conversion(headers)
     assert conversion.factors == pytest.approx([DEFAULT_FACTOR] * 3, rel=1e-12)
     assert conversion.decay_reference == "earliest acquisition time"
@@ -224,7 +234,6 @@ def test_private_factors_of_unknown_type_are_read():
         ({"Units": None}, r"units of \(none given\)"),
         ({"CorrectedImage": ["DECY", "SCAT"]}, "not attenuation-corrected"),
         ({"CorrectedImage": None}, "not attenuation-corrected"),
-        ({"CorrectedImage": ["ATTN", "SCAT"]}, "does not list DECY"),
         ({"DecayCorrection": "NONE"}, "lists DECY"),
         ({"DecayCorrection": None}, "Decay Correction is .not given."),
         ({"PatientWeight": None}, "no patient weight"),
@@ -247,8 +256,14 @@ def test_private_factors_of_unknown_type_are_read():
         ),
         ({"SeriesTime": None, "AcquisitionTime": None}, "neither series time nor acquisition time"),
         ({"RadionuclideHalfLife": "109.77"}, "half-life of 109.77 s; expected 6586.2"),
-        ({"RadionuclideHalfLife": "574300", "RadionuclideCodeSequence": None, "Radiopharmaceutical": None}, "574300 s"),
-        ({"RadionuclideCodeSequence": code("447553000", "SCT", "^177^Lutetium")}, "Lu-177, which is not a PET"),
+        (
+            {"RadionuclideHalfLife": "574300", "RadionuclideCodeSequence": None, "Radiopharmaceutical": None},
+            "574300 s",
+        ),
+        (
+            {"RadionuclideCodeSequence": code("447553000", "SCT", "^177^Lutetium")},
+            "Lu-177, which is not a PET",
+        ),
         ({"Radiopharmaceutical": "177Lu-DOTATATE"}, "Lu-177, which is not a PET"),
         ({"Radiopharmaceutical": "Ga-68 DOTATOC"}, "contradicts itself"),
     ],
@@ -256,6 +271,20 @@ def test_private_factors_of_unknown_type_are_read():
 def test_a_header_that_suv_cannot_rest_on_is_refused(changes: dict, message: str):
     with pytest.raises(BadInput, match=message):
         factor(**changes)
+
+
+def test_several_injections_are_refused():
+    header = pet_header()
+    item = header.RadiopharmaceuticalInformationSequence[0]
+    header.RadiopharmaceuticalInformationSequence = Sequence([item, item])
+    with pytest.raises(BadInput, match="2 injections; expected one"):
+        suv_conversion([header])
+
+
+def test_decay_correction_counts_more_than_the_list_of_corrections_but_a_gap_there_is_said():
+    conversion = suv_conversion([pet_header(CorrectedImage=["ATTN", "SCAT"])])
+    assert conversion.factors[0] == pytest.approx(DEFAULT_FACTOR, rel=1e-12)
+    assert "does not list DECY" in conversion.warnings[0]
 
 
 def test_slices_that_disagree_about_the_patient_are_refused():
@@ -278,13 +307,17 @@ def test_another_pet_tracer_is_converted_with_its_half_life_and_a_warning():
     assert "Ga-68; the models are made for 18F-FDG" in conversion.warnings[0]
 
 
-@pytest.mark.parametrize("name", ["FDG", "18F-FDG", "Fluorodeoxyglucose F^18^", "[18F]Fludeoxyglucose", "F-18"])
+@pytest.mark.parametrize(
+    "name", ["FDG", "18F-FDG", "Fluorodeoxyglucose F^18^", "[18F]Fludeoxyglucose", "F-18"]
+)
 def test_the_many_names_of_fdg_pass_without_a_warning(name: str):
     assert suv_conversion([pet_header(Radiopharmaceutical=name)]).warnings == ()
 
 
 def test_another_f18_tracer_is_warned_of():
-    assert "other than 18F-FDG" in suv_conversion([pet_header(Radiopharmaceutical="18F-PSMA-1007")]).warnings[0]
+    assert (
+        "other than 18F-FDG" in suv_conversion([pet_header(Radiopharmaceutical="18F-PSMA-1007")]).warnings[0]
+    )
 
 
 def test_a_missing_half_life_is_that_of_the_coded_nuclide():
@@ -294,4 +327,6 @@ def test_a_missing_half_life_is_that_of_the_coded_nuclide():
 
 
 def test_an_unusual_uptake_time_is_warned_of():
-    assert "began 5 min after" in suv_conversion([pet_header(RadiopharmaceuticalStartTime="105500")]).warnings[0]
+    assert (
+        "began 5 min after" in suv_conversion([pet_header(RadiopharmaceuticalStartTime="105500")]).warnings[0]
+    )

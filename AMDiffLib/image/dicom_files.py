@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from AMDiffLib.errors import BadInput
 
@@ -19,10 +19,17 @@ MULTI_FRAME_PET = ("1.2.840.10008.5.1.4.1.1.130", "1.2.840.10008.5.1.4.1.1.128.1
 _DIRECTORY_STORAGE = "1.2.840.10008.1.3.10"
 # What pydicom raises on a damaged file.
 PARSING_ERRORS = (
-    InvalidDicomError, OSError, EOFError, ValueError, KeyError, AttributeError, TypeError,
-    NotImplementedError, struct.error,
-)  # fmt: skip
-
+    InvalidDicomError,
+    BytesLengthException,
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    AttributeError,
+    TypeError,
+    NotImplementedError,
+    struct.error,
+)
 # All that the geometry, the conversion to SUV and the report are taken from.
 _ATTRIBUTES_USED = (
     "SOPInstanceUID", "SeriesDescription", "ImageType", "SeriesType", "NumberOfSlices", "Rows", "Columns",
@@ -69,17 +76,21 @@ def _sort_in(found: FoundFiles, path: Path) -> None:
         header = read_header(path, ["SOPClassUID", "Modality", "SeriesInstanceUID"])
         sop_class = header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID", "")
         modality = str(header.get("Modality") or "").strip().upper()
+        series_uid = str(header.get("SeriesInstanceUID") or "")
     except PARSING_ERRORS:
         found.unreadable.append(path)
         return
     if sop_class == _DIRECTORY_STORAGE:
         return
-    if sop_class in MULTI_FRAME_PET:
+    if not modality or not series_uid:
+        # Every image has both; a header cut short must not pass for some other object.
+        found.unreadable.append(path)
+    elif sop_class in MULTI_FRAME_PET:
         found.multi_frame = True
     elif modality == "PT" and sop_class in ("", PET_IMAGE_STORAGE):
-        found.series[str(header.get("SeriesInstanceUID") or "")].append(path)
+        found.series[series_uid].append(path)
     else:
-        found.other_modalities.add(modality or "unknown")
+        found.other_modalities.add(modality)
 
 
 def read_header(path: Path, tags: list[str] | None = None) -> Dataset:
@@ -91,6 +102,12 @@ def read_header(path: Path, tags: list[str] | None = None) -> Dataset:
         and "MediaStorageSOPClassUID" not in header.file_meta
     ):
         raise InvalidDicomError("no DICOM attributes in the file")
+    # pydicom parses an attribute on its first access: let that be here, where callers expect an error.
+    for keyword in tags or _ATTRIBUTES_USED:
+        header.get(keyword)
+    for item in header.get("RadiopharmaceuticalInformationSequence") or []:
+        for _ in item.iterall():
+            pass
     return header
 
 
@@ -116,9 +133,6 @@ def read_headers(paths: Iterable[Path]) -> tuple[list[Path], list[Dataset], list
     for number, path in enumerate(paths, start=1):
         try:
             header = read_header(path)
-            # pydicom parses an attribute on its first access: here, where an error can be caught.
-            for keyword in _ATTRIBUTES_USED:
-                header.get(keyword)
         except PARSING_ERRORS:
             raise unreadable(f"Image {number} of {len(paths)} of the series, by file name,") from None
         uid = str(header.get("SOPInstanceUID") or path)

@@ -11,6 +11,7 @@ import numpy as np
 import pydicom
 import SimpleITK as sitk
 from pydicom.dataset import Dataset
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from AMDiffLib.errors import BadInput
 from AMDiffLib.image.dicom_files import (
@@ -179,11 +180,20 @@ def _rescaled_pixels(path: Path, shape: tuple[int, int]) -> np.ndarray:
         raise BadInput(
             f"A slice has the Rescale Slope {slope:g}; expected a positive one. Export the series again."
         )
-    syntax = image.file_meta.get("TransferSyntaxUID")
+    if "TransferSyntaxUID" not in image.file_meta:
+        # A file older than DICOM part 10 has no file meta information, and is never compressed.
+        implicit, _ = image.original_encoding
+        image.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+    syntax = UID(str(image.file_meta.TransferSyntaxUID))
     try:
         pixels = image.pixel_array * slope + intercept
     except (*PARSING_ERRORS, RuntimeError):
-        if syntax is None or not syntax.is_compressed:
+        if not syntax.is_transfer_syntax:
+            raise BadInput(
+                f"The pixels are in an unknown encoding (Transfer Syntax {syntax}). Export the series "
+                "uncompressed (Explicit VR Little Endian)."
+            ) from None
+        if not syntax.is_compressed:
             raise _damaged_pixels() from None
         pixels = _decoded_by_simpleitk(path, syntax.name)
     if pixels.shape != shape:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import math
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +100,8 @@ def _read_image_file(
     try:
         reader.ReadImageInformation()
         _check_header(reader, file_format)
+        if file_format == "NIfTI":
+            _refuse_short_nifti(path, reader)
         image = reader.Execute()
     except RuntimeError:
         raise BadInput(
@@ -146,6 +151,25 @@ def _check_header(reader: sitk.ImageFileReader, file_format: str) -> None:
         raise BadInput(f"The {file_format} file is a segmentation; expected a PET volume.")
 
 
+def _refuse_short_nifti(path: Path, reader: sitk.ImageFileReader) -> None:
+    """Refuse a NIfTI file with fewer bytes than its header announces; ITK reads on without a word."""
+    bytes_per_voxel = int(reader.GetMetaData("bitpix")) // 8
+    expected = int(float(reader.GetMetaData("vox_offset"))) + math.prod(reader.GetSize()) * bytes_per_voxel
+    with path.open("rb") as file:
+        compressed = file.read(2) == b"\x1f\x8b"
+    try:
+        length = _decompressed_length(path) if compressed else path.stat().st_size
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        length = 0
+    if length < expected:
+        raise BadInput("The NIfTI file is damaged or cut short. Copy or export it again.")
+
+
+def _decompressed_length(path: Path) -> int:
+    with gzip.open(path) as file:
+        return sum(len(chunk) for chunk in iter(lambda: file.read(1 << 20), b""))
+
+
 def _checked(fields: dict[str, Any], facts: dict[str, Any], warnings: list[str]) -> PetVolume:
     """Check the voxels, as no later stage does, and make the volume."""
     suv, spacing = fields["suv"], fields["spacing"]
@@ -159,7 +183,8 @@ def _checked(fields: dict[str, Any], facts: dict[str, Any], warnings: list[str])
             f"{_VOXEL_SIZES_MM[1]:g} mm."
         )
     # A sum in float64 is finite only if all values are: no array of flags is needed.
-    total = float(suv.sum(dtype=np.float64))
+    with np.errstate(invalid="ignore"):
+        total = float(suv.sum(dtype=np.float64))
     if not np.isfinite(total):
         count = suv.size - int(np.count_nonzero(np.isfinite(suv)))
         raise BadInput(
@@ -176,7 +201,7 @@ def _checked(fields: dict[str, Any], facts: dict[str, Any], warnings: list[str])
     if highest <= 0:
         raise BadInput("No voxel is above zero: the image holds no activity. Choose another series.")
     warnings = list(warnings)
-    negative = -float(np.minimum(suv, 0).sum(dtype=np.float64))
+    negative = -float(suv[suv < 0].sum(dtype=np.float64))
     if negative > _NEGATIVE_PART_TO_REPORT * (total + negative):
         warnings.append(
             f"Negative values, down to {lowest:.2f} SUV, amount to {100 * negative / (total + negative):.1f} "

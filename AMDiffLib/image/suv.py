@@ -91,7 +91,7 @@ def suv_conversion(headers: Sequence[Dataset]) -> SuvConversion:
         raise BadInput(
             f"The series is in units of {units or '(none given)'}; expected BQML, GML or, from Philips, CNTS."
         )
-    _check_decay_correction(headers, decay)
+    warnings += _check_decay_correction(headers, decay)
 
     scale = 1.0
     if units == "CNTS":
@@ -146,14 +146,15 @@ def suv_conversion(headers: Sequence[Dataset]) -> SuvConversion:
 
 
 def _radiopharmaceutical(headers: Sequence[Dataset]) -> Dataset:
-    counts = {len(header.get("RadiopharmaceuticalInformationSequence") or []) for header in headers}
-    if counts == {0}:
+    count = _same(
+        headers,
+        lambda header: len(header.get("RadiopharmaceuticalInformationSequence") or []),
+        "The number of injections",
+    )
+    if count == 0:
         return Dataset()
-    if counts != {1}:
-        raise BadInput(
-            f"The header describes {max(counts)} injections; expected one. SUVbw is defined for one "
-            "injection."
-        )
+    if count > 1:
+        raise BadInput(f"The header describes {count} injections; expected one, as SUVbw is defined for one.")
     items = [header.RadiopharmaceuticalInformationSequence[0] for header in headers]
     for keyword in (
         "RadionuclideTotalDose",
@@ -174,16 +175,22 @@ def _check_suv_type(headers: Sequence[Dataset]) -> None:
         )
 
 
-def _check_decay_correction(headers: Sequence[Dataset], decay: str) -> None:
+def _check_decay_correction(headers: Sequence[Dataset], decay: str) -> list[str]:
     if decay not in ("START", "ADMIN", "NONE"):
         raise BadInput(f"Decay Correction is {decay or '(not given)'}; expected START, ADMIN or NONE.")
-    listed = {bool(corrections(header) & {"DECY", "DECAY"}) for header in headers}
-    if listed != {decay != "NONE"}:
+    listed = [bool(corrections(header) & {"DECY", "DECAY"}) for header in headers]
+    if decay == "NONE" and any(listed):
         raise BadInput(
-            f"The header contradicts itself: Decay Correction is {decay}, but Corrected Image "
-            f"{'lists' if decay == 'NONE' else 'does not list'} DECY in every slice. Export or reconstruct "
-            "the series again."
+            "The header contradicts itself: Decay Correction is NONE, but Corrected Image lists DECY. Export "
+            "or reconstruct the series again."
         )
+    if decay != "NONE" and not all(listed):
+        # Decay Correction is a mandatory attribute and names the reference; the list may lawfully be
+        # incomplete.
+        return [
+            f"Corrected Image does not list DECY; the values were taken as Decay Correction says: {decay}."
+        ]
+    return []
 
 
 def _checked_dose(item: Dataset) -> float:
