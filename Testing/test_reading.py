@@ -194,3 +194,10 @@ def test_an_array_of_another_shape_does_not_fit_the_grid(tmp_path: Path):
 def test_reading_imports_no_torch():
     program = "import sys, AMDiffLib.image.reading; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, check=False).returncode == 0
+
+
+def test_real_tumours_have_the_uptake_published_for_their_kind(pet_data: Path):
+    for folder in sorted((pet_data / "sts-crops").glob("STS_*")):
+        volume = read_pet(folder / "PET_image.nii.gz", units="SUVbw")
+        tumour = sitk.GetArrayFromImage(sitk.ReadImage(str(folder / "PET_mask.nii.gz"))) > 0
+        assert 3.4 <= volume.suv[tumour].max() <= 30
