@@ -1,9 +1,13 @@
-"""Train an AMDiff model on a cohort: `python -m AMDiffLib.train` or `Slicer --python-script AMDiffLib/train.py`."""
+"""Train an AMDiff model on a cohort.
+
+Runs as `python -m AMDiffLib.train` and as `Slicer --python-script AMDiffLib/train.py`.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -22,16 +26,16 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m AMDiffLib.train",
         description="Train an AMDiff model on paired low- and high-count PET with lesion and organ labels.",
-        epilog="The output folder receives config.json, losses.csv, validation.csv, checkpoint.safetensors (for "
-        "--resume), last.safetensors and best.safetensors (averaged weights), and at the end model/, the folder "
-        "that `denoise_segment --model` takes.",
+        epilog="The output folder receives config.json, losses.csv, validation.csv, checkpoint.safetensors "
+        "(for --resume), last.safetensors and best.safetensors (averaged weights), and at the end model/, "
+        "the folder that `denoise_segment --model` takes.",
     )
     parser.add_argument("--manifest", type=Path, help="manifest.json of the cohort")
     parser.add_argument("--output", type=Path, required=True, help="folder of the run")
     parser.add_argument(
         "--config",
         default="compact",
-        help='compact (default), paper, or a JSON file with "model" and "training" as a run\'s config.json has them',
+        help="compact (default), paper, or a JSON file like a run's config.json",
     )
     parser.add_argument("--steps", type=int, default=6000, help="optimiser steps (default 6000)")
     parser.add_argument(
@@ -148,7 +152,8 @@ def _configuration(settings: argparse.Namespace):
             training = TrainingConfig.from_dict(content.get("training", {}))
         except (OSError, KeyError, ValueError) as error:
             raise BadInput(
-                f"--config {settings.config} is neither one of {', '.join(PRESETS)} nor a usable JSON file: {error}"
+                f"--config {settings.config} is neither one of {', '.join(PRESETS)} nor a usable JSON file: "
+                f"{error}"
             ) from error
     if settings.batch_size:
         training = replace(training, batch_size=settings.batch_size)
@@ -160,6 +165,9 @@ def _configuration(settings: argparse.Namespace):
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
     settings = parse_arguments(arguments)
+    # Torch's threads should sleep while they wait for one another: beside other programs, spinning makes two
+    # threads slower than one. Read when torch is first imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     cancellation = Cancellation()
     stop_on_signals(cancellation)
     return command.run(lambda: train(settings, cancellation), ConsoleReporter())

@@ -26,7 +26,7 @@ TINY_MODEL = replace(
     COMPACT,
     name="tiny",
     denoiser=DenoiserConfig(channels=(8, 8, 8, 16), num_head_channels=8),
-    segmenter=SegmenterConfig(channels=4, blocks=2, d_state=2, full_resolution_channels=2),
+    segmenter=SegmenterConfig(channels=4, blocks=3, d_state=2, full_resolution_channels=2),
 )
 TINY_TRAINING = replace(
     FAST_TRAINING,

@@ -37,7 +37,8 @@ def save_checkpoint(
     progress: Progress,
     facts: dict[str, Any],
 ) -> None:
-    """Write weights, their average, the optimiser's moments and `progress`; `facts` are JSON-able run settings.
+    """Write weights, their average, the optimiser's moments and `progress`; `facts` are JSON-able run
+    settings.
 
     No random state is needed: batches, timesteps and noise are functions of the seed and the step.
     """
@@ -85,14 +86,21 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], content: dict[str, Any]
     """Write tensors and JSON-able `content` to `path` in one go: a temporary file, flushed, then renamed."""
     temporary = path.with_name(f".{path.name}.partial")
     metadata = {key: json.dumps(value) for key, value in content.items()}
-    save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, temporary, metadata)
+    # Cloned, since blocks that share a Mamba layer share its tensors and safetensors stores no memory twice.
+    save_file(
+        {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()},
+        temporary,
+        metadata,
+    )
     with temporary.open("rb+") as file:
         os.fsync(file.fileno())
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return the tensors and the content of a file that `save_tensors` wrote; BadCheckpoint when it is damaged."""
+    """Return the tensors and the content of a file that `save_tensors` wrote; BadCheckpoint when it is
+    damaged.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             content = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}

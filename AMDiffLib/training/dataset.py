@@ -23,7 +23,9 @@ _BODY_VOXELS_KEPT = 20_000
 
 @dataclass(frozen=True, kw_only=True)
 class ManifestCase:
-    """One count level of one subject: SUV volumes (g/mL), organ labels (0, 2..8), lesion instances (0, 1..n)."""
+    """One count level of one subject: SUV volumes (g/mL), organ labels (0, 2..8), lesion instances (0,
+    1..n).
+    """
 
     subject: str
     scanner: str
@@ -59,8 +61,8 @@ class Subject:
 def read_manifest(path: Path | str) -> list[ManifestCase]:
     """Read a manifest and check every case without loading voxels.
 
-    Raises BadInput naming the case: unknown format or version, missing key or file, differing grids, one level
-    given twice, or levels of a subject that do not share their reference and labels.
+    Raises BadInput naming the case: unknown format or version, missing key or file, differing grids, one
+    level given twice, or levels of a subject that do not share their reference and labels.
     """
     path = Path(path)
     try:
@@ -75,7 +77,8 @@ def read_manifest(path: Path | str) -> list[ManifestCase]:
         raise BadInput(f'{path} is not a cohort manifest: its "format" should be "{MANIFEST_FORMAT}".')
     if content.get("version") != MANIFEST_VERSION:
         raise BadInput(
-            f"{path} has manifest version {content.get('version')!r}; this software reads version {MANIFEST_VERSION}."
+            f"{path} has manifest version {content.get('version')!r}; this software reads version "
+            f"{MANIFEST_VERSION}."
         )
     entries = content.get("cases")
     if not entries:

@@ -21,7 +21,9 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self, model: nn.Module, updates: int) -> None:
-        """Move the average towards the weights of `model`; `updates` counts the optimiser steps made so far."""
+        """Move the average towards the weights of `model`; `updates` counts the optimiser steps made so
+        far.
+        """
         decay = min(self.decay, (1.0 + updates) / (10.0 + updates))
         for name, value in model.state_dict().items():
             if value.is_floating_point():

@@ -17,7 +17,8 @@ from AMDiffLib.training.trainer import BEST_NAME, LAST_NAME
 def export_run(run: Path, folder: Path, card_text: str | None = None) -> Path:
     """Write the averaged weights of `run` (the best validated ones, else the last) as a model folder.
 
-    Works while the run is still going. Returns `folder`; raises BadInput if the run has not saved weights yet.
+    Works while the run is still going. Returns `folder`; raises BadInput if the run has not saved weights
+    yet.
     """
     weights = next((run / name for name in (BEST_NAME, LAST_NAME) if (run / name).is_file()), None)
     if weights is None:

@@ -2,10 +2,10 @@
 
 Shapes: images (B, 1, D, H, W); organ label maps and lesion masks (B, D, H, W); logits (B, C, D, H, W).
 
-Per-class norm. ||M_s (.)||_1 is taken as the mean over the voxels of class s in the batch, so that a lesion of
-1 mL counts as much as a liver of 1.5 L, and sums over classes are divided by the sum of the weights of all
-classes, so that L_lor and L_rev stay on the scale of L_diff whatever the weights. A class that is not in the
-batch adds nothing.
+Per-class norm. ||M_s (.)||_1 is taken as the mean over the voxels of class s in the batch, so that a lesion
+of 1 mL counts as much as a liver of 1.5 L, and sums over classes are divided by the sum of the weights of
+all classes, so that L_lor and L_rev stay on the scale of L_diff whatever the weights. A class that is not
+in the batch adds nothing.
 """
 
 from __future__ import annotations
@@ -19,9 +19,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from AMDiffLib.labels import ORGANS
-
-CLASS_COUNT = 1 + 1 + len(ORGANS)
-"""Background (s = 0), lesion (s = 1) and the organs (s = 2..8)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +47,9 @@ def class_masks(organs: Tensor, lesions: Tensor) -> Tensor:
 
 
 def diffusion_loss(prediction: Tensor, target: Tensor, sample_weights: Tensor | None = None) -> Tensor:
-    """Eq. (3): mean absolute error of the denoiser's output, optionally weighted per sample with (B,) weights."""
+    """Eq. (3): mean absolute error of the denoiser's output, optionally weighted per sample with (B,)
+    weights.
+    """
     error = (prediction.float() - target.float()).abs().flatten(1).mean(dim=1)
     return error.mean() if sample_weights is None else (sample_weights * error).mean()
 
@@ -58,7 +57,9 @@ def diffusion_loss(prediction: Tensor, target: Tensor, sample_weights: Tensor | 
 def class_errors(
     prediction: Tensor, target: Tensor, masks: Tensor, sample_weights: Tensor | None = None
 ) -> Tensor:
-    """Mean absolute error per class, (9,), zero for a class without voxels; samples may be weighted with (B,)."""
+    """Mean absolute error per class, (9,), zero for a class without voxels; samples may be weighted with
+    (B,).
+    """
     error = (prediction.float() - target.float()).abs()
     if sample_weights is not None:
         error = error * sample_weights.view(-1, 1, 1, 1, 1)
@@ -76,9 +77,10 @@ def lesion_organ_loss(
 ) -> Tensor:
     """L_lor of Eq. (5): sum over lesion and organs, s = 1..8, of w_s ||M_s (P_HC - I_HC)||_1.
 
-    During training P_HC is the one-step estimate x0-hat of the current timestep, since a whole reverse chain per
-    training step is out of reach. `class_weights` are w_0..w_8 (w_0 is not used here); both images in the
-    denoiser's normalised intensity. `sample_weights` damp the timesteps at which x0-hat is poorly determined.
+    During training P_HC is the one-step estimate x0-hat of the current timestep, since a whole reverse
+    chain per training step is out of reach. `class_weights` are w_0..w_8 (w_0 is not used here); both
+    images in the denoiser's normalised intensity. `sample_weights` damp the timesteps at which x0-hat is
+    poorly determined.
     """
     weights = torch.as_tensor(class_weights, dtype=torch.float32, device=denoised.device)
     errors = class_errors(denoised, high_count, masks, sample_weights)
@@ -120,9 +122,9 @@ def printed_segmentation_loss(probabilities: Tensor, masks: Tensor, class_weight
 
 
 def focal_dice_losses(probabilities: Tensor, masks: Tensor) -> Tensor:
-    """(1 - soft Dice)^{3/4} of each class, (S,): Dice over the whole patch, then the mean of the patches with the class.
+    """Return (1 - soft Dice)^{3/4} of each class, (S,).
 
-    A class absent from every patch gives 0: cross-entropy alone teaches its absence.
+    Dice over the whole patch, then the mean over the patches that hold the class. A class absent from every patch gives 0: cross-entropy alone teaches its absence.
     """
     mask = masks.flatten(2).float()
     probability = probabilities.flatten(2)

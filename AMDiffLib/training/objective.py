@@ -55,9 +55,9 @@ def prediction_target(model: AMDiff, x_t: Tensor, high_count: Tensor, t: Tensor)
 def timestep_weights(snr: Tensor, weighting: str, gamma: float, prediction: str) -> Tensor | None:
     """Return the weight of each sample's absolute error, (B,), or None for equal weights.
 
-    'min_snr' is the square root of the min-SNR weight of a squared x0 error, min(SNR, gamma), expressed for the
-    error of what is predicted: the x0 error is 1/sqrt(SNR) times that of epsilon and 1/sqrt(SNR + 1) times that of v.
-    'one_at_most' is min(1, SNR).
+    'min_snr' is the square root of the min-SNR weight of a squared x0 error, min(SNR, gamma), expressed for
+    the error of what is predicted: the x0 error is 1/sqrt(SNR) times that of epsilon and 1/sqrt(SNR + 1)
+    times that of v. 'one_at_most' is min(1, SNR).
     """
     if weighting == "none":
         return None
@@ -71,9 +71,11 @@ def timestep_weights(snr: Tensor, weighting: str, gamma: float, prediction: str)
 def joint_objective(
     model: AMDiff, batch: Batch, *, warm: float, config: LossConfig, generator: torch.Generator
 ) -> dict[str, Tensor]:
-    """Return the losses of one batch by name: diffusion, lesion_organ, revision, segmentation and total, Eq. (10).
+    """Return the losses of one batch by name: diffusion, lesion_organ, revision, segmentation and total,
+    Eq. (10).
 
-    With `warm` = 0 (the denoiser-only epochs of Eq. (11)) revision and segmenter are not run and their losses are 0.
+    With `warm` = 0 (the denoiser-only epochs of Eq. (11)) revision and segmenter are not run and their
+    losses are 0.
     """
     device = batch.low_count.device
     precision = precision_of(device)

@@ -1,7 +1,9 @@
-"""Adaptive patch sampling: lesions and body, count levels and subjects in balance; every patch a function of its number.
+"""Adaptive patch sampling: lesions and body, count levels and subjects in balance; every patch a function
+of its number.
 
-Half of the patches are lesion-present where a case has lesions: the subject, then the lesion, then a voxel of it
-are drawn, so that a small lesion is seen as often as a large one. The other patches lie anywhere in the body.
+Half of the patches are lesion-present where a case has lesions: the subject, then the lesion, then a voxel
+of it are drawn, so that a small lesion is seen as often as a large one. The other patches lie anywhere in
+the body.
 """
 
 from __future__ import annotations

@@ -36,8 +36,8 @@ _SKIPS_ALLOWED = 20
 class RunSettings:
     """How one run goes, apart from what is trained: lengths, seed, intervals in minutes and steps.
 
-    `hours` ends the run early and the learning rate and Eq. (11) follow whichever of steps and hours is further
-    on; a run limited by steps alone is reproducible.
+    `hours` ends the run early and the learning rate and Eq. (11) follow whichever of steps and hours is
+    further on; a run limited by steps alone is reproducible.
     """
 
     output: Path
@@ -52,7 +52,9 @@ class RunSettings:
 
 
 def learning_rate_factor(config: OptimiserConfig, step: int, progress: float) -> float:
-    """Return the factor on both learning rates at zero-based `step`, with `progress` in [0, 1) through the run."""
+    """Return the factor on both learning rates at zero-based `step`, with `progress` in [0, 1) through the
+    run.
+    """
     ramp = min(1.0, (step + 1) / config.ramp_steps) if config.ramp_steps else 1.0
     if config.schedule == "half_time_step":
         return ramp * (1.0 if progress < 0.5 else 0.1)
@@ -61,7 +63,7 @@ def learning_rate_factor(config: OptimiserConfig, step: int, progress: float) ->
 
 
 class Trainer:
-    """Trains an AMDiff model on a cohort in memory and keeps checkpoint, logs and best weights in a folder."""
+    """Trains an AMDiff model on a cohort in memory; checkpoint, logs and best weights go to a folder."""
 
     def __init__(
         self,
@@ -107,8 +109,9 @@ class Trainer:
     def run(self, *, resume: bool = False) -> Progress:
         """Train to the end, writing to the output folder, and return where the run stands.
 
-        Raises BadInput if the folder holds another run and `resume` is off, BadCheckpoint if it cannot be resumed,
-        AMDiffError if the loss stays non-finite, Cancelled when asked to stop, after the current step and a checkpoint.
+        Raises BadInput if the folder holds another run and `resume` is off, BadCheckpoint if it cannot be
+        resumed, AMDiffError if the loss stays non-finite, Cancelled when asked to stop, after the current
+        step and a checkpoint.
         """
         output = self.settings.output
         checkpoint = output / CHECKPOINT_NAME
@@ -235,7 +238,8 @@ class Trainer:
         _append(self.settings.output / "losses.csv", row | {k: f"{v:.6g}" for k, v in means.items()})
         terms = "  ".join(f"{name} {means[name]:.4f}" for name in TERMS)
         self.settings.say(
-            f"step {self.progress.step}/{self.settings.steps}  epoch {self.epoch}  {terms}  warm {means['warm']:.3f}  "
+            f"step {self.progress.step}/{self.settings.steps}  epoch {self.epoch}  {terms}  "
+            f"warm {means['warm']:.3f}  "
             f"{(now - since) / count:.2f} s/step  {_clock(remaining)} left"
         )
 
@@ -282,7 +286,8 @@ class Trainer:
         for key in ("steps", "seed", "subjects", "training"):
             if facts.get(key) != own[key]:
                 raise BadInput(
-                    f"{self.settings.output} was trained with {key} {facts.get(key)}, now {own[key]} is asked for. "
+                    f"{self.settings.output} was trained with {key} {facts.get(key)}, now {own[key]} is "
+                    "asked for. "
                     "Resume with the same settings, or choose another folder."
                 )
 

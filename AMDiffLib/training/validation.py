@@ -91,8 +91,8 @@ def validate(
     """Return the figures of all crops together and the score that chooses the best weights (lower is better).
 
     nrmse, lesion_nrmse: root mean square error over that of the low-count input (1 = nothing gained);
-    dice_<class>: over the voxels of all crops; score = nrmse + lesion_nrmse + 2 - dice_lesion - mean organ dice.
-    Figures without any voxel of their class are left out of the means.
+    dice_<class>: over the voxels of all crops; score = nrmse + lesion_nrmse + 2 - dice_lesion - mean organ
+    dice. Figures without any voxel of their class are left out of the means.
     """
     squared = {"whole": [0.0, 0.0], "lesion": [0.0, 0.0]}
     overlap = np.zeros(9)
