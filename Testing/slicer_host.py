@@ -21,6 +21,17 @@ class SlicerHost:
     application_logic: object
     _keep_alive: tuple
 
+    def load_volume(self, path: Path, name: str):
+        """Load a NRRD, NIfTI or MetaImage as a volume node. Raises RuntimeError when that fails."""
+        node = self.scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+        storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
+        storage.SetFileName(str(path))
+        if not storage.ReadData(node):
+            raise RuntimeError(f"{path} could not be read as a volume")
+        node.SetName(name)
+        node.CreateDefaultDisplayNodes()
+        return node
+
     def write_bundle(self, path: Path) -> None:
         """Write the scene as a Medical Reality Bundle (.mrb). Raises RuntimeError when that fails."""
         if not self.scene.WriteToMRB(str(path), None):

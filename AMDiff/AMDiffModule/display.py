@@ -5,6 +5,8 @@ from __future__ import annotations
 import slicer
 import vtk
 
+from .measurement_table import first_lesion_ras
+
 SUV_WINDOW = (0.0, 7.0)
 _NEOPLASM_CODE = "108369006"
 
@@ -47,6 +49,8 @@ def show_results(
 ) -> None:
     """Arrange three planes, 3D and table; the denoised volume is shown, the low-count one fades in over it.
 
+    The planes go through the first lesion, where there is one.
+
     `application_logic` is a vtkMRMLApplicationLogic; `same_window` is for a low-count volume in SUV.
     """
     if same_window:
@@ -68,3 +72,6 @@ def show_results(
         selection.SetActiveTableID(table_node.GetID())
         application_logic.PropagateTableSelection()
     application_logic.FitSliceToBackground()
+    if (lesion := first_lesion_ras(table_node)) is not None:
+        for index in range(scene.GetNumberOfNodesByClass("vtkMRMLSliceNode")):
+            scene.GetNthNodeByClass(index, "vtkMRMLSliceNode").JumpSliceByOffsetting(*lesion)

@@ -55,6 +55,20 @@ def fill_table(table_node, measurements_csv: Path, definitions_json: Path | None
     table_node.SetLocked(True)
 
 
+def first_lesion_ras(table_node) -> tuple[float, float, float] | None:
+    """Return the centroid of the first lesion row in mm, RAS; None when there is no lesion."""
+    columns = table_node.GetTable()
+    kinds = columns.GetColumnByName("kind")
+    centroid = [columns.GetColumnByName(f"centroid_{axis}_mm") for axis in "lps"]
+    if kinds is None or None in centroid:
+        return None
+    for row in range(kinds.GetNumberOfValues()):
+        if kinds.GetValue(row) == "lesion":
+            left, posterior, superior = (column.GetValue(row) for column in centroid)
+            return (-left, -posterior, superior)
+    return None
+
+
 def _text_array(rows: list[dict], column: str):
     array = vtk.vtkStringArray()
     for row in rows:

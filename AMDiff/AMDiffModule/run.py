@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .export import write_input
+from .export import JobInput, write_input
 from .job import Job, JobEvent, JobOutcome, JobState
 from .job_folder import JobFolder
 from .scene_import import ImportFailed, ResultNodes, import_results
@@ -21,10 +21,13 @@ class Run:
         *,
         options: WorkerOptions,
         values_are_suv: bool = False,
+        job_input: JobInput | None = None,
         slicer_home: str | None = None,
         temporary_folder: Path | None = None,
     ) -> None:
         """Write the input and start the job.
+
+        `job_input` hands over a scan that is on disk already, of which `input_node` is a copy in the scene.
 
         Raises:
             UnusableVolume: the volume cannot be used; the message says why.
@@ -35,7 +38,8 @@ class Run:
         self.input_node = input_node
         self.folder = JobFolder(temporary_folder)
         try:
-            job_input = write_input(input_node, self.folder.input, values_are_suv=values_are_suv)
+            if job_input is None:
+                job_input = write_input(input_node, self.folder.input, values_are_suv=values_are_suv)
             command = worker_command(
                 python, job_input.path, self.folder.results, options, job_input.arguments
             )
