@@ -7,6 +7,7 @@ from monai.networks.nets import DiffusionModelUNet
 from torch import Tensor, nn
 
 from AMDiffLib.networks.config import DenoiserConfig
+from AMDiffLib.networks.group_norm import with_fast_group_norms
 
 
 class Denoiser(nn.Module):
@@ -17,7 +18,7 @@ class Denoiser(nn.Module):
 
     def __init__(self, config: DenoiserConfig, *, untrained_output: float = 0.0) -> None:
         super().__init__()
-        self.unet = DiffusionModelUNet(
+        unet = DiffusionModelUNet(
             spatial_dims=3,
             in_channels=2,
             out_channels=1,
@@ -28,6 +29,7 @@ class Denoiser(nn.Module):
             num_head_channels=config.num_head_channels,
             use_flash_attention=config.flash_attention,
         )
+        self.unet = with_fast_group_norms(unet)
         last = self.unet.out[-1].conv
         nn.init.zeros_(last.weight)
         nn.init.constant_(last.bias, untrained_output)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from AMDiffLib.networks.config import SegmenterConfig
+from AMDiffLib.networks.group_norm import GroupNorm
 from AMDiffLib.networks.mamba import Mamba
 
 LESION_CLASSES = 2
@@ -16,7 +17,7 @@ def normalisation(kind: str, channels: int) -> nn.Module:
     """Return the layer named `kind`; instance normalisation is a group norm of one channel a group."""
     if kind == "batch":
         return nn.BatchNorm3d(channels)
-    return nn.GroupNorm(channels if kind == "instance" else min(8, channels), channels)
+    return GroupNorm(channels if kind == "instance" else min(8, channels), channels)
 
 
 class DoubleConv(nn.Sequential):
