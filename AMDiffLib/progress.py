@@ -97,19 +97,24 @@ class SilentReporter:
 
 
 class RemainingTime:
-    """Seconds to go, from the speed since the first progress; None until that speed means something."""
+    """Seconds to go, from the speed of the present stage, or of the last one that lasted; None before that."""
 
     def __init__(self) -> None:
         self._start: tuple[float, float] | None = None
+        self._speed: float | None = None
+
+    def new_stage(self) -> None:
+        """Measure the speed anew: reading a file says nothing about the speed of the networks."""
+        self._start = None
 
     def __call__(self, fraction: float) -> float | None:
         now = time.monotonic()
         if self._start is None:
             self._start = (now, fraction)
         began, first = self._start
-        if fraction - first < 0.02:
-            return None
-        return (now - began) * (1.0 - fraction) / (fraction - first)
+        if fraction - first >= 0.03 and now > began:
+            self._speed = (fraction - first) / (now - began)
+        return None if self._speed is None else (1.0 - fraction) / self._speed
 
 
 class JsonLinesReporter(SilentReporter):
@@ -137,6 +142,7 @@ class JsonLinesReporter(SilentReporter):
                 self.cancellation.request("the program that started it no longer listens")
 
     def stage(self, name: str, text: str | None = None) -> None:
+        self._remaining.new_stage()
         self._line(type="stage", name=name, text=text or STAGE_TEXTS.get(name, name))
 
     def progress(self, fraction: float) -> None:

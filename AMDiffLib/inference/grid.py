@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -40,13 +39,13 @@ class ModelGrid:
         """Bring `volume` to cubic voxels of `voxel_size_mm`, unless it has them within 5 %, and find the
         patient.
 
-        Finer voxels are averaged, not picked, as larger voxels of the scanner would have counted them.
+        Finer voxels are averaged, so that means are kept; detail finer than the model's voxels does not come back.
         """
         reference = volume.with_array(volume.suv)
         if all(abs(step / voxel_size_mm - 1.0) <= SPACING_TOLERANCE for step in volume.spacing):
             image = reference
         else:
-            image = to_spacing(_averaged(reference, voxel_size_mm), voxel_size_mm, sitk.sitkLinear)
+            image = to_spacing(reference, voxel_size_mm)
         suv = sitk.GetArrayViewFromImage(image)
         body = body_mask(suv, image.GetSpacing())
         box = tuple(_with_margin(body.any(axis=other)) for other in ((1, 2), (0, 2), (0, 1)))
@@ -173,16 +172,6 @@ class _Taps:
 
 def _mixed(first: np.ndarray, second: np.ndarray, share: np.ndarray | float) -> np.ndarray:
     return first.astype(np.float32) * (1.0 - share) + second.astype(np.float32) * share
-
-
-def _averaged(image: sitk.Image, voxel_size_mm: float) -> sitk.Image:
-    """Blur each axis that is finer than `voxel_size_mm` as much as a mean over such a voxel would (equal
-    variance)."""
-    for axis, step in enumerate(image.GetSpacing()):
-        sigma = math.sqrt(max(voxel_size_mm**2 - step**2, 0.0) / 12.0)
-        if sigma > 0.1 * step and image.GetSize()[axis] >= 4:
-            image = sitk.RecursiveGaussian(image, sigma, direction=axis)
-    return image
 
 
 def _with_margin(occupied: np.ndarray) -> slice:
