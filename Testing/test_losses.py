@@ -24,7 +24,7 @@ ONES = (1.0,) * 9
 
 @pytest.fixture
 def a_row() -> tuple[torch.Tensor, torch.Tensor]:
-    """Six voxels: background, two of liver, of which one is also lesion, a lesion outside organs, two of aorta."""
+    """Six voxels: background, liver, liver with lesion, lesion alone, and two of aorta."""
     organs = torch.tensor([0, 2, 2, 0, 8, 8], dtype=torch.uint8).view(1, 1, 1, 6)
     lesions = torch.tensor([0, 0, 1, 2, 0, 0], dtype=torch.uint8).view(1, 1, 1, 6)
     return organs, lesions

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +16,7 @@ import SimpleITK as sitk
 import torch
 
 from AMDiffLib import train
-from AMDiffLib.errors import BadInput
+from AMDiffLib.errors import BadInput, Cancelled
 from AMDiffLib.inference.weights import load_model
 from AMDiffLib.networks.config import COMPACT, DenoiserConfig, SegmenterConfig
 from AMDiffLib.progress import Cancellation
@@ -22,6 +25,7 @@ from AMDiffLib.training.config import FAST_TRAINING, OptimiserConfig
 from AMDiffLib.training.dataset import load_cohort, read_manifest
 from AMDiffLib.training.trainer import RunSettings, Trainer, learning_rate_factor
 
+REPOSITORY = Path(__file__).resolve().parents[1]
 TINY_MODEL = replace(
     COMPACT,
     name="tiny",
@@ -128,31 +132,47 @@ def weights_of(run: Path) -> dict[str, torch.Tensor]:
     return load_tensors(run / "checkpoint.safetensors")[0]
 
 
-class StopAfter(Cancellation):
-    """Asks to stop once the trainer has looked `steps` times."""
+def test_a_stopped_and_resumed_training_ends_with_the_same_weights(a_cohort, tmp_path):
+    subjects = load_cohort(read_manifest(a_cohort))
+    cancellation = Cancellation()
 
-    def __init__(self, steps: int) -> None:
-        super().__init__()
-        self._left = steps
+    def stop_after_three(text: str) -> None:
+        if text.startswith("step 3/"):
+            cancellation.request("it has done enough")
 
-    @property
-    def requested(self) -> bool:
-        self._left -= 1
-        return self._left < 0
+    def trainer(folder: str, say=lambda text: None, cancellation=None) -> Trainer:
+        settings = RunSettings(output=tmp_path / folder, steps=6, log_every=1, say=say)
+        return Trainer(TINY_MODEL, TINY_TRAINING, settings, subjects, cancellation=cancellation)
 
-
-def test_a_stopped_and_resumed_training_ends_with_the_same_weights(a_cohort, a_config, tmp_path, monkeypatch):
-    assert train.main(command(a_cohort, a_config, tmp_path / "unbroken")) == 0
-    monkeypatch.setattr(train, "Cancellation", lambda: StopAfter(6))
-    monkeypatch.setattr(train, "stop_on_signals", lambda cancellation: None)
-    assert train.main(command(a_cohort, a_config, tmp_path / "broken")) == 7
+    trainer("unbroken").run()
+    with pytest.raises(Cancelled, match="--resume"):
+        trainer("broken", stop_after_three, cancellation).run()
     assert load_tensors(tmp_path / "broken" / "checkpoint.safetensors")[1]["progress"]["step"] == 3
-    monkeypatch.undo()
 
-    assert train.main(command(a_cohort, a_config, tmp_path / "broken", "--resume")) == 0
+    assert trainer("broken").run(resume=True).step == 6
 
     unbroken, resumed = weights_of(tmp_path / "unbroken"), weights_of(tmp_path / "broken")
     assert unbroken.keys() == resumed.keys()
+    assert all(torch.equal(unbroken[name], resumed[name]) for name in unbroken)
+
+
+def test_a_killed_training_resumes_from_its_last_checkpoint_to_the_same_weights(a_cohort, a_config, tmp_path):
+    arguments = [sys.executable, "-m", "AMDiffLib.train"]
+    killed = command(a_cohort, a_config, tmp_path / "killed", "--checkpoint-minutes", "0")
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    process = subprocess.Popen([*arguments, *killed], stdout=subprocess.PIPE, text=True, env=environment)
+    for line in process.stdout:
+        if line.startswith("step 3/"):
+            process.kill()
+            break
+    process.communicate()
+    # A step may have been under way; what counts is that fewer than all were saved.
+    assert load_tensors(tmp_path / "killed" / "checkpoint.safetensors")[1]["progress"]["step"] in (2, 3, 4, 5)
+
+    assert train.main([*killed, "--resume"]) == 0
+    assert train.main(command(a_cohort, a_config, tmp_path / "unbroken")) == 0
+
+    unbroken, resumed = weights_of(tmp_path / "unbroken"), weights_of(tmp_path / "killed")
     assert all(torch.equal(unbroken[name], resumed[name]) for name in unbroken)
 
 

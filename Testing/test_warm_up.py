@@ -9,7 +9,16 @@ from AMDiffLib.training.losses import WarmUp
 
 @pytest.mark.parametrize(
     ("epoch", "weight"),
-    [(0, 0.0), (99, 0.0), (100, 0.0218), (200, 0.060), (300, 0.142), (400, 0.287), (600, 0.732), (700, 0.925)],
+    [
+        (0, 0.0),
+        (99, 0.0),
+        (100, 0.0218),
+        (200, 0.060),
+        (300, 0.142),
+        (400, 0.287),
+        (600, 0.732),
+        (700, 0.925),
+    ],
 )
 def test_the_published_schedule_has_its_values(epoch, weight):
     assert WarmUp()(epoch) == pytest.approx(weight, abs=5e-4)

@@ -16,9 +16,12 @@ class LossConfig:
     """Weights of the objective.
 
     Class weights are w_0..w_8: background, lesion, liver, lung, bone, muscle, kidney, spleen, aorta.
-    `diffusion_weighting` weighs Eq. (3) over the timesteps: 'none' is the plain L1, 'min_snr' that of
-    Hang et al. (2023) with `min_snr_gamma`. `regulariser_weighting` does the same for Eq. (5) and (7):
-    'one_at_most' is min(1, SNR), which keeps the eps-form's gain at large t out of them.
+    `diffusion_weighting` weighs Eq. (3) over the timesteps: 'none' is the plain L1, 'min_snr' that of Hang et
+    al. (2023) with `min_snr_gamma`. `regulariser_weighting` does the same for Eq. (5) and (7): 'one_at_most'
+    is min(1, SNR), which keeps the eps-form's gain at large t out of them. `segmentation_gradient` is the
+    share of L_seg's gradient that flows through the revised image into revision and denoiser: 1 as published;
+    less keeps a half-trained segmenter from painting its wishes into the image. `revision_unit` is the unit
+    of L_rev: in SUV hot organs dominate, in normalised intensity they do not.
     """
 
     image_class_weights: tuple[float, ...] = (1.0, 3.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
@@ -27,6 +30,7 @@ class LossConfig:
     lesion_organ_factor: float = 1.0
     revision_factor: float = 1.0
     segmentation_factor: float = 1.0
+    segmentation_gradient: float = 0.1
     revision_unit: str = "normalised"
     diffusion_weighting: str = "none"
     min_snr_gamma: float = 5.0
@@ -124,7 +128,7 @@ PAPER_TRAINING = TrainingConfig(
     epochs=800,
     warm_up_first_epoch=100,
     warm_up_last_epoch=800,
-    loss=LossConfig(revision_unit="suv", regulariser_weighting="one_at_most"),
+    loss=LossConfig(segmentation_gradient=1.0, revision_unit="suv", regulariser_weighting="one_at_most"),
     patches=PatchConfig(affine_probability=0.0),
     optimiser=OptimiserConfig(
         denoiser_rate=1e-5, segmenter_rate=1e-3, schedule="half_time_step", ramp_steps=0, weight_decay=0.0

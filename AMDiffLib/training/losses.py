@@ -124,7 +124,8 @@ def printed_segmentation_loss(probabilities: Tensor, masks: Tensor, class_weight
 def focal_dice_losses(probabilities: Tensor, masks: Tensor) -> Tensor:
     """Return (1 - soft Dice)^{3/4} of each class, (S,).
 
-    Dice over the whole patch, then the mean over the patches that hold the class. A class absent from every patch gives 0: cross-entropy alone teaches its absence.
+    Dice over the whole patch, then the mean over the patches that hold the class. A class absent from
+    every patch gives 0: cross-entropy alone teaches its absence.
     """
     mask = masks.flatten(2).float()
     probability = probabilities.flatten(2)

@@ -107,7 +107,9 @@ def joint_objective(
         )
         with autocast(device, precision):
             revised = model.revise(model.to_suv(denoised), batch.low_count)
-            lesion_logits, organ_logits = model.segment(revised, batch.low_count)
+            share = config.segmentation_gradient
+            seen = share * revised + (1.0 - share) * revised.detach()
+            lesion_logits, organ_logits = model.segment(seen, batch.low_count)
         in_suv = config.revision_unit == "suv"
         terms["revision"] = config.revision_factor * losses.revision_loss(
             revised if in_suv else model.to_normalised(revised),

@@ -1,0 +1,135 @@
+"""What the denoiser is trained on at which timestep, and what a joint step trains."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from AMDiffLib.networks.amdiff import AMDiff
+from AMDiffLib.networks.config import COMPACT, DenoiserConfig, DiffusionConfig, SegmenterConfig
+from AMDiffLib.training.config import FAST_TRAINING, PAPER_TRAINING, TrainingConfig
+from AMDiffLib.training.objective import (
+    draw_timesteps,
+    joint_objective,
+    noisy_start,
+    prediction_target,
+    timestep_weights,
+)
+from AMDiffLib.training.patch_sampling import Batch
+
+PAPER_DIFFUSION = DiffusionConfig(prediction="epsilon", sampler="ancestral", start="noise")
+
+
+def a_model(**diffusion) -> AMDiff:
+    torch.manual_seed(0)
+    return AMDiff(
+        replace(
+            COMPACT,
+            diffusion=replace(COMPACT.diffusion, **diffusion),
+            denoiser=DenoiserConfig(channels=(8, 8, 8, 16), num_head_channels=8),
+            segmenter=SegmenterConfig(channels=4, blocks=2, d_state=2, full_resolution_channels=2),
+        )
+    )
+
+
+@pytest.fixture
+def a_batch() -> Batch:
+    generator = torch.Generator().manual_seed(1)
+    high = 5.0 * torch.rand(2, 1, 16, 16, 16, generator=generator)
+    organs = torch.zeros(2, 16, 16, 16, dtype=torch.uint8)
+    organs[:, :8] = 2
+    lesions = torch.zeros_like(organs)
+    lesions[:, 6:9, 6:9, 6:9] = 1
+    return Batch(low_count=high + 1.0, high_count=high, organs=organs, lesions=lesions, origins=("a", "b"))
+
+
+def test_few_step_training_meets_each_of_the_samplers_timesteps_equally_often():
+    config = DiffusionConfig(sampling_timesteps=(200, 100, 40))
+    t = draw_timesteps(config, 6, torch.Generator().manual_seed(0))
+    assert sorted(t.tolist()) == [40, 40, 100, 100, 200, 200]
+
+
+def test_published_training_draws_from_all_timesteps():
+    t = draw_timesteps(PAPER_DIFFUSION, 20_000, torch.Generator().manual_seed(0))
+    assert (int(t.min()), int(t.max())) == (1, 250)
+    assert float(t.float().mean()) == pytest.approx(125.5, abs=2.0)
+
+
+def test_only_the_first_timestep_starts_from_the_low_count_image():
+    model = a_model(sampling_timesteps=(150, 50))
+    low, high = torch.full((2, 1, 2, 2, 2), 3.0), torch.full((2, 1, 2, 2, 2), 1.0)
+    t = torch.tensor([150, 50])
+    x_t = noisy_start(model, low, high, t, torch.zeros_like(low))
+    signal = model.schedule.alpha_bar[t].sqrt()
+    assert x_t[0].mean() == pytest.approx(3.0 * float(signal[0]), rel=1e-6)
+    assert x_t[1].mean() == pytest.approx(1.0 * float(signal[1]), rel=1e-6)
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v", "x0"])
+def test_a_perfect_prediction_leads_back_to_the_high_count_image_from_either_start(prediction):
+    model = a_model(prediction=prediction)
+    low, high = torch.rand(2, 1, 4, 4, 4) + 1.0, torch.rand(2, 1, 4, 4, 4)
+    t = torch.tensor([150, 50])
+    noise = torch.randn_like(low)
+    x_t = noisy_start(model, low, high, t, noise)
+    target = prediction_target(model, x_t, high, t)
+    assert torch.allclose(model.x0_from_output(target, x_t, t), high, atol=1e-5)
+    if prediction == "epsilon":
+        assert torch.allclose(target[1], noise[1], atol=1e-5)  # Eq. (3)
+
+
+def test_timestep_weights_are_those_of_one_x0_error():
+    snr = torch.tensor([0.25, 4.0, 100.0])
+    assert timestep_weights(snr, "none", 5.0, "x0") is None
+    assert timestep_weights(snr, "one_at_most", 5.0, "x0").tolist() == [0.25, 1.0, 1.0]
+    assert timestep_weights(snr, "min_snr", 5.0, "x0").tolist() == pytest.approx([0.5, 2.0, 5**0.5])
+    # An x0 error e is an epsilon error e sqrt(SNR) and a v error e sqrt(SNR + 1).
+    assert timestep_weights(snr, "min_snr", 5.0, "epsilon").tolist() == pytest.approx([1.0, 1.0, 0.05**0.5])
+    assert timestep_weights(snr, "min_snr", 5.0, "v").tolist() == pytest.approx(
+        [0.2**0.5, 0.8**0.5, (5 / 101) ** 0.5]
+    )
+
+
+def gradients(model: AMDiff, batch: Batch, warm: float, **loss) -> dict[str, float]:
+    model.zero_grad()
+    generator = torch.Generator().manual_seed(0)
+    config = replace(FAST_TRAINING.loss, **loss)
+    joint_objective(model, batch, warm=warm, config=config, generator=generator)["total"].backward()
+    parts = {"denoiser": model.denoiser, "revision": model.revision, "segmenter": model.segmenter}
+    return {
+        name: sum(float(p.grad.abs().sum()) for p in part.parameters() if p.grad is not None)
+        for name, part in parts.items()
+    }
+
+
+def test_before_the_warm_up_only_the_denoiser_learns(a_batch):
+    found = gradients(a_model(), a_batch, 0.0)
+    assert found["denoiser"] > 0.0
+    assert found["revision"] == found["segmenter"] == 0.0
+
+
+def test_each_term_trains_the_parts_it_should(a_batch):
+    off = {"lesion_organ_factor": 0.0, "revision_factor": 0.0, "segmentation_factor": 0.0}
+    everything = gradients(a_model(), a_batch, 1.0)
+    assert all(value > 0.0 for value in everything.values())
+    without_segmentation = gradients(a_model(), a_batch, 1.0, segmentation_factor=0.0)
+    assert without_segmentation["segmenter"] == 0.0
+    assert without_segmentation["revision"] > 0.0
+    diffusion_alone = gradients(a_model(), a_batch, 1.0, **off)
+    assert diffusion_alone["revision"] == diffusion_alone["segmenter"] == 0.0
+    assert diffusion_alone["denoiser"] == pytest.approx(gradients(a_model(), a_batch, 0.0)["denoiser"])
+
+
+def test_the_share_of_the_segmentation_gradient_changes_only_what_reaches_the_image(a_batch):
+    none, full = (gradients(a_model(), a_batch, 1.0, segmentation_gradient=share) for share in (0.0, 1.0))
+    assert none["segmenter"] == pytest.approx(full["segmenter"], rel=1e-6)
+    assert none["revision"] != full["revision"]
+
+
+def test_training_configurations_survive_json_and_refuse_unknown_keys():
+    for config in (FAST_TRAINING, PAPER_TRAINING):
+        assert TrainingConfig.from_dict(config.to_dict()) == config
+    with pytest.raises(ValueError, match=r"unknown key 'loss\.lambda'"):
+        TrainingConfig.from_dict({"loss": {"lambda": 1}})
