@@ -38,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     command = argparse.ArgumentParser(prog="demo.py", description=__doc__)
     command.add_argument("--input", type=Path, help="your own scan: DICOM folder, NRRD, NIfTI or MetaImage")
     command.add_argument("--units", help="unit of an NRRD, NIfTI or MetaImage: SUVbw; DICOM says its own")
+    command.add_argument("--series-uid", help="which series, where a DICOM folder holds several PET series")
     command.add_argument("--output", type=Path, default=Path("demo-output"), help="default: demo-output")
     command.add_argument("--model", default="amdiff-compact", help="an installed model, or a folder")
     command.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
@@ -77,7 +78,7 @@ def own_case(options: argparse.Namespace, folder: Path) -> Case:
 
     from AMDiffLib.image.reading import read_pet
 
-    volume = read_pet(options.input, units=options.units)
+    volume = read_pet(options.input, units=options.units, series_uid=options.series_uid)
     suv_file = folder / "low_count.nrrd"
     sitk.WriteImage(volume.with_array(np.asarray(volume.suv, np.float32)), str(suv_file))
     is_dicom = not options.units
@@ -101,10 +102,11 @@ def run_case(case: Case, options: argparse.Namespace, folder: Path) -> int:
     host = open_host(folder / "cache")
     low_count = host.load_volume(case.suv_file, case.name)
     mark_as_suv(low_count)
+    series = ("--series-uid", options.series_uid) if options.series_uid else ()
     run = Run(
         low_count,
         options=WorkerOptions(model=options.model, device=options.device),
-        job_input=JobInput(path=case.dicom) if case.dicom else None,
+        job_input=case.dicom and JobInput(path=case.dicom, arguments=series),
         temporary_folder=folder,
     )
     try:

@@ -7,6 +7,7 @@ signal, a parameter node tells its observers and its widgets. The scene, its nod
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
 import types
 import unittest
@@ -32,8 +33,11 @@ class Signal:
         self.slots.remove(slot)
 
     def emit(self, *arguments) -> None:
+        """Call the slots, each with as many arguments as it takes, as PythonQt does."""
         for slot in list(self.slots):
-            slot(*arguments)
+            takes = inspect.signature(slot).parameters.values()
+            everything = any(parameter.kind is parameter.VAR_POSITIONAL for parameter in takes)
+            slot(*arguments[: None if everything else len(takes)])
 
 
 class QObject:
