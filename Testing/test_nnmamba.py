@@ -10,7 +10,7 @@ import torch
 from AMDiffLib.networks.config import COMPACT, PAPER
 from AMDiffLib.networks.nnmamba import Decoder, DualBranchNNMamba, MambaLayer
 
-SMALL = replace(COMPACT.segmenter, channels=4, d_state=2, full_resolution_channels=2)
+SMALL = replace(COMPACT.segmenter, channels=4, blocks=3, d_state=2, full_resolution_channels=2)
 
 
 def parameters(module: torch.nn.Module) -> int:
