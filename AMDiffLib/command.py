@@ -10,32 +10,8 @@ from collections.abc import Callable
 from typing import TextIO
 
 from AMDiffLib.errors import AMDiffError, Cancelled, MissingPackage, OutOfMemory
+from AMDiffLib.inference.memory import is_out_of_memory
 from AMDiffLib.progress import Reporter
-
-_OUT_OF_MEMORY_SIGNS = (
-    "can't allocate memory",
-    "cannot allocate memory",
-    "not enough memory",
-    "out of memory",
-    "bad_alloc",
-    "bad allocation",
-    "failed to allocate",
-    "unable to allocate",
-    "can't start new thread",
-    "out_of_memory",
-)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether `error`, of Python, numpy, torch, CUDA, ITK or the loader of libraries, says that memory ran
-    out."""
-    if isinstance(error, (MemoryError, OutOfMemory)):
-        return True
-    # torch.OutOfMemoryError is a RuntimeError too; asking by text keeps torch out of this file.
-    if isinstance(error, (RuntimeError, ImportError, OSError)):
-        text = str(error).lower()
-        return any(sign in text for sign in _OUT_OF_MEMORY_SIGNS)
-    return False
 
 
 def named_error(error: BaseException) -> AMDiffError | None:

@@ -19,7 +19,7 @@ from AMDiffLib import cancellation, command
 from AMDiffLib.errors import Cancelled
 from AMDiffLib.inference.config import DEFAULT_TILE, InferenceConfig
 from AMDiffLib.inference.output_folder import OutputFolder
-from AMDiffLib.inference.weights import DEFAULT_MODEL, load_model, model_folder, read_config
+from AMDiffLib.inference.weights import DEFAULT_MODEL, check_model, load_model, model_folder
 from AMDiffLib.progress import Cancellation, ConsoleReporter, JsonLinesReporter, PartOfJob, SilentReporter
 
 PACKAGES = ("numpy", "SimpleITK", "scipy", "torch", "monai", "safetensors", "slicerio", "matplotlib")
@@ -167,7 +167,7 @@ class Job:
         reporter.stage("load")
         began = time.monotonic()
         folder = model_folder(arguments.model)
-        model_config = read_config(folder)
+        model_config = check_model(folder)
         import torch
 
         from AMDiffLib.inference.device import choose_device

@@ -97,18 +97,20 @@ class SilentReporter:
 
 
 class RemainingTime:
-    """Seconds to go, from the speed of the present stage, or of the last one that lasted; None before that."""
+    """Seconds to go, at the speed of the present stage, or of the last long one; None before that."""
 
     def __init__(self) -> None:
         self._start: tuple[float, float] | None = None
+        self._fraction = 0.0
         self._speed: float | None = None
 
     def new_stage(self) -> None:
         """Measure the speed anew: reading a file says nothing about the speed of the networks."""
-        self._start = None
+        self._start = (time.monotonic(), self._fraction)
 
     def __call__(self, fraction: float) -> float | None:
         now = time.monotonic()
+        self._fraction = fraction
         if self._start is None:
             self._start = (now, fraction)
         began, first = self._start

@@ -13,7 +13,7 @@ from AMDiffLib.image.volume import PetVolume
 def a_patient(
     shape: tuple[int, int, int] = (40, 36, 44), spacing: tuple[float, float, float] = (4.0, 4.0, 4.0)
 ):
-    """An elliptic trunk of SUV 1 in noisy air, with a lesion of SUV 10 and a bladder of SUV 40, as a PetVolume."""
+    """An elliptic trunk of SUV 1 in noisy air, with a lesion of SUV 10 and a bladder of SUV 40."""
     z, y, x = np.meshgrid(*(np.arange(n) - (n - 1) / 2 for n in shape), indexing="ij")
     z, y, x = z * spacing[2], y * spacing[1], x * spacing[0]
     rng = np.random.default_rng(5)

@@ -1,4 +1,4 @@
-"""From a scan to the result on its own grid: the body is found, nothing hot is lost, the same input gives the same."""
+"""From a scan to the result on its grid: the body is found, nothing hot is lost, and runs repeat."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A job's news reach people and programs: JSON lines, an honest progress, errors with a kind and an exit code."""
+"""A job's news: JSON lines, an honest progress, errors with a kind and an exit code."""
 
 from __future__ import annotations
 
@@ -50,6 +50,19 @@ def test_the_remaining_time_follows_from_the_speed_so_far(clock):
         (0.25, 30.0),
         (0.5, 20.0),
     ]
+
+
+def test_reading_a_file_says_nothing_about_the_speed_of_the_networks(clock):
+    stream = io.StringIO()
+    reporter = JsonLinesReporter(stream)
+    reporter.stage("read")
+    clock[0] += 60.0
+    reporter.progress(0.02)
+    reporter.stage("denoise")
+    clock[0] += 10.0
+    reporter.progress(0.51)
+    told = [line["remaining_s"] for line in lines_of(stream) if line["type"] == "progress"]
+    assert told == [None, 10.0]
 
 
 def test_progress_never_falls_and_is_not_told_too_often(clock):

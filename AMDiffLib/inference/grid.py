@@ -39,7 +39,7 @@ class ModelGrid:
         """Bring `volume` to cubic voxels of `voxel_size_mm`, unless it has them within 5 %, and find the
         patient.
 
-        Finer voxels are averaged, so that means are kept; detail finer than the model's voxels does not come back.
+        Finer voxels are averaged, so that means are kept; detail finer than the model's voxels is lost.
         """
         reference = volume.with_array(volume.suv)
         if all(abs(step / voxel_size_mm - 1.0) <= SPACING_TOLERANCE for step in volume.spacing):

@@ -1,4 +1,4 @@
-"""How much memory is free, how much the process took, and what an out-of-memory error asked for."""
+"""How much memory is free and was used, and which errors say that there was too little."""
 
 from __future__ import annotations
 
@@ -6,7 +6,39 @@ import re
 import sys
 from pathlib import Path
 
+from AMDiffLib.errors import OutOfMemory
+
 _UNITS = {"": 1, "bytes": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+
+_OUT_OF_MEMORY_SIGNS = (
+    "can't allocate memory",
+    "cannot allocate memory",
+    "not enough memory",
+    "out of memory",
+    "bad_alloc",
+    "bad allocation",
+    "failed to allocate",
+    "unable to allocate",
+    "can't start new thread",
+    "out_of_memory",
+)
+# oneDNN, which computes the convolutions on CPUs, says this of every failure.
+_UNCLEAR_SIGN = "could not create a primitive"
+_SCARCE_BYTES = 2**30
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether `error`, of Python, numpy, torch, CUDA, ITK or the library loader, says that memory ran out."""
+    if isinstance(error, (MemoryError, OutOfMemory)):
+        return True
+    # torch.OutOfMemoryError is a RuntimeError too; asking by text keeps torch out of this file.
+    if not isinstance(error, (RuntimeError, ImportError, OSError)):
+        return False
+    text = str(error).lower()
+    if _UNCLEAR_SIGN in text:
+        free = free_system_memory()
+        return free is not None and free < _SCARCE_BYTES
+    return any(sign in text for sign in _OUT_OF_MEMORY_SIGNS)
 
 
 def free_system_memory() -> int | None:

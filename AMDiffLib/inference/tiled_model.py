@@ -9,10 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from AMDiffLib.command import is_out_of_memory
 from AMDiffLib.errors import OutOfMemory
 from AMDiffLib.inference.device import autocast, free_memory, precision_of
-from AMDiffLib.inference.memory import asked_for
+from AMDiffLib.inference.memory import asked_for, is_out_of_memory
 from AMDiffLib.inference.tiling import TileFuser, Tiling, smaller_tile
 from AMDiffLib.networks.amdiff import AMDiff
 from AMDiffLib.progress import Reporter

@@ -127,9 +127,7 @@ class TileFuser:
         boxes = self.tiling.boxes()
         for first in range(0, len(boxes), self._batch):
             some = boxes[first : first + self._batch]
-            tiles = [
-                torch.stack([volume[box] for box in some])[:, None].to(self._device) for volume in volumes
-            ]
+            tiles = [self._stacked(volume, some) for volume in volumes]
             outputs = network(*tiles).float().cpu()
             for box, output in zip(some, outputs, strict=True):
                 # Divided before the sum, so that half precision holds the running values too.
@@ -138,6 +136,10 @@ class TileFuser:
         if fill:
             fused[:, self._weight_sum == 0] = fill
         return fused
+
+    def _stacked(self, volume: Tensor, boxes: Sequence[tuple[slice, slice, slice]]) -> Tensor:
+        tiles = torch.stack([volume[box] for box in boxes])[:, None]
+        return tiles.to(self._device, memory_format=torch.channels_last_3d)
 
 
 def _box(start: Sequence[int], size: Sequence[int]) -> tuple[slice, slice, slice]:

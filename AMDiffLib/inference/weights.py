@@ -67,13 +67,8 @@ def read_config(name_or_folder: str | Path) -> dict[str, Any]:
     return content
 
 
-def load_model(name_or_folder: str | Path, device: str | torch.device = "cpu") -> AMDiff:
-    """Load a model, ready for use: evaluation mode, no gradients, on `device`.
-
-    `name_or_folder` is the name of an installed model or a folder. The weights' sha256 is compared with
-    config.json before anything is read from them, and safetensors hold numbers only: nothing is executed.
-    Raises BadCheckpoint.
-    """
+def check_model(name_or_folder: str | Path) -> dict[str, Any]:
+    """Compare the weights' sha256 with config.json and return what that holds. Fast; raises BadCheckpoint."""
     folder = model_folder(name_or_folder)
     content = read_config(folder)
     found = sha256_of(folder / WEIGHTS)
@@ -82,6 +77,18 @@ def load_model(name_or_folder: str | Path, device: str | torch.device = "cpu") -
             f"The weights {folder / WEIGHTS} are damaged or not those of this model: their sha256 is "
             f"{found[:12]}..., and {CONFIG} states {str(content['sha256'])[:12]}... Install the model again."
         )
+    return content
+
+
+def load_model(name_or_folder: str | Path, device: str | torch.device = "cpu") -> AMDiff:
+    """Load a model, ready for use: evaluation mode, no gradients, on `device`.
+
+    `name_or_folder` is the name of an installed model or a folder. The weights' sha256 is compared with
+    config.json before anything is read from them, and safetensors hold numbers only: nothing is executed.
+    Raises BadCheckpoint.
+    """
+    folder = model_folder(name_or_folder)
+    content = check_model(folder)
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
