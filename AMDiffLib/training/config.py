@@ -65,7 +65,7 @@ class PatchConfig:
 class OptimiserConfig:
     """Adam with a learning rate for the denoiser and one for revision and segmenter."""
 
-    denoiser_rate: float = 5e-4
+    denoiser_rate: float = 8e-4
     segmenter_rate: float = 1e-3
     schedule: str = "cosine"
     final_fraction: float = 0.02  # of the rate, at the end of the cosine
@@ -85,8 +85,8 @@ class TrainingConfig:
     batch_size: int = 2
     patch_size: int = 48
     epochs: int = 80
-    warm_up_first_epoch: int = 2
-    warm_up_last_epoch: int = 20
+    warm_up_first_epoch: int = 10
+    warm_up_last_epoch: int = 30
     loss: LossConfig = field(default_factory=LossConfig)
     patches: PatchConfig = field(default_factory=PatchConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
