@@ -17,7 +17,7 @@ from AMDiffLib.networks.amdiff import AMDiff
 from AMDiffLib.progress import Reporter
 
 # Time of one tile in each network, relative to one denoising step of the compact model on a CPU.
-STEP_COST = {"denoise": 1.0, "revise": 0.1, "segment": 0.8}
+STEP_COST = {"denoise": 1.0, "revise": 0.1, "segment": 1.3}
 TILES_AT_ONCE_ON_GPU = 4
 
 Sampler = Callable[[Callable[[Tensor, int], Tensor]], Tensor]
