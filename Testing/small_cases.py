@@ -8,6 +8,9 @@ import numpy as np
 import SimpleITK as sitk
 
 from AMDiffLib.image.volume import PetVolume
+from AMDiffLib.networks.config import DiffusionConfig
+
+TWO_STEPS = DiffusionConfig(sampling_timesteps=(150, 50))
 
 
 def a_patient(
@@ -40,6 +43,7 @@ def a_tiny_model(seed: int = 0):
 
     config = AMDiffConfig(
         name="tiny",
+        diffusion=TWO_STEPS,
         denoiser=DenoiserConfig(channels=(8, 16, 16, 16), norm_num_groups=4, num_head_channels=8),
         revision=RevisionConfig(channels=4),
         segmenter=SegmenterConfig(channels=4, d_state=4, full_resolution_channels=2),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
-from small_cases import a_patient, a_tiny_model
+from small_cases import TWO_STEPS, a_patient, a_tiny_model
 from torch import nn
 
 from AMDiffLib.diffusion.schedule import NoiseSchedule
@@ -43,7 +43,7 @@ class ModelThatCopies(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.config = COMPACT
+        self.config = dataclasses.replace(COMPACT, voxel_size_mm=4.0, diffusion=TWO_STEPS)
         self.schedule = NoiseSchedule()
         self.seen = []
 
@@ -280,7 +280,7 @@ def test_the_details_say_how_the_result_was_made():
 
 
 def test_steps_are_the_configured_ones_or_evenly_spaced():
-    few = COMPACT.diffusion
+    few = TWO_STEPS
     assert sampling_timesteps(few, None) == (150, 50)
     assert sampling_timesteps(few, 2) == (150, 50)
     assert sampling_timesteps(few, 1) == (150,)
