@@ -26,15 +26,57 @@ LESION = Structure(
     label=1, name="lesion", colour=(230, 75, 53), category=_ABNORMAL, type=("108369006", "SCT", "Neoplasm")
 )
 
-# Okabe-Ito and Tol hues, which stay apart under the common colour-vision deficiencies.
+# Hues of Okabe-Ito and Tol, which stay apart under the common colour-vision deficiencies.
 ORGANS = (
-    Structure(label=2, name="liver", colour=(213, 160, 80), category=_ANATOMICAL, type=("10200004", "SCT", "Liver")),
-    Structure(label=3, name="lung", colour=(86, 180, 233), category=_ANATOMICAL, type=("39607008", "SCT", "Lung")),
-    Structure(label=4, name="bone", colour=(240, 228, 180), category=_ANATOMICAL, type=("272673000", "SCT", "Bone")),
-    Structure(label=5, name="muscle", colour=(170, 110, 110), category=_TISSUE, type=("91727004", "SCT", "Muscle")),
-    Structure(label=6, name="kidney", colour=(0, 158, 115), category=_ANATOMICAL, type=("64033007", "SCT", "Kidney")),
-    Structure(label=7, name="spleen", colour=(204, 121, 167), category=_ANATOMICAL, type=("78961009", "SCT", "Spleen")),
-    Structure(label=8, name="aorta", colour=(0, 114, 178), category=_ANATOMICAL, type=("15825003", "SCT", "Aorta")),
+    Structure(
+        label=2,
+        name="liver",
+        colour=(213, 160, 80),
+        category=_ANATOMICAL,
+        type=("10200004", "SCT", "Liver"),
+    ),
+    Structure(
+        label=3,
+        name="lung",
+        colour=(86, 180, 233),
+        category=_ANATOMICAL,
+        type=("39607008", "SCT", "Lung"),
+    ),
+    Structure(
+        label=4,
+        name="bone",
+        colour=(240, 228, 180),
+        category=_ANATOMICAL,
+        type=("272673000", "SCT", "Bone"),
+    ),
+    Structure(
+        label=5,
+        name="muscle",
+        colour=(170, 110, 110),
+        category=_TISSUE,
+        type=("91727004", "SCT", "Muscle"),
+    ),
+    Structure(
+        label=6,
+        name="kidney",
+        colour=(0, 158, 115),
+        category=_ANATOMICAL,
+        type=("64033007", "SCT", "Kidney"),
+    ),
+    Structure(
+        label=7,
+        name="spleen",
+        colour=(204, 121, 167),
+        category=_ANATOMICAL,
+        type=("78961009", "SCT", "Spleen"),
+    ),
+    Structure(
+        label=8,
+        name="aorta",
+        colour=(0, 114, 178),
+        category=_ANATOMICAL,
+        type=("15825003", "SCT", "Aorta"),
+    ),
 )
 
 SEMANTIC_CLASSES = (LESION, *ORGANS)

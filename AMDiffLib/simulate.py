@@ -18,8 +18,8 @@ from AMDiffLib.simulation.scanner import SCANNERS
 def parser() -> argparse.ArgumentParser:
     """Return the command line of the simulator."""
     description = (
-        "Simulate whole-body 18F-FDG PET: random anatomy and lesions, counts, OSEM. Levels are percent "
-        "of the scan's duration (a shorter scan, not a lower dose); a level's counts are part of the higher ones'."
+        "Simulate whole-body 18F-FDG PET: random anatomy and lesions, counts, OSEM. Levels are percent of "
+        "the scan's duration (a shorter scan, not a lower dose); higher levels hold the counts of lower ones."
     )
     command = argparse.ArgumentParser(prog="AMDiffLib.simulate", description=description)
     command.add_argument(

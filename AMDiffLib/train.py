@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -36,6 +35,16 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "--config",
         default="compact",
         help="compact (default), paper, or a JSON file like a run's config.json",
+    )
+    parser.add_argument(
+        "--stage",
+        default="joint",
+        choices=("joint", "segmentation"),
+        help="joint (default): the whole model; segmentation: revision and segmenter on large patches, "
+        "on top of the denoiser of --initial",
+    )
+    parser.add_argument(
+        "--initial", type=Path, metavar="RUN", help="start from the weights of this run's folder"
     )
     parser.add_argument("--steps", type=int, default=6000, help="optimiser steps (default 6000)")
     parser.add_argument(
@@ -73,6 +82,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     settings = parser.parse_args(arguments)
     if settings.manifest is None and settings.export is None:
         parser.error("--manifest is needed")
+    if settings.stage == "segmentation" and settings.initial is None:
+        parser.error("--stage segmentation needs --initial, a run whose denoiser is trained")
     if settings.steps < 1:
         parser.error(f"--steps is {settings.steps}; at least 1 is needed")
     return settings
@@ -84,7 +95,7 @@ def train(settings: argparse.Namespace, cancellation: Cancellation) -> None:
 
     from AMDiffLib.inference.device import choose_device
     from AMDiffLib.training.dataset import load_cohort, read_manifest
-    from AMDiffLib.training.export import export_run
+    from AMDiffLib.training.export import export_run, saved_weights
     from AMDiffLib.training.trainer import RunSettings, Trainer
     from AMDiffLib.training.validation import choose_crops
 
@@ -128,6 +139,7 @@ def train(settings: argparse.Namespace, cancellation: Cancellation) -> None:
         ),
         subjects,
         validation=crops,
+        initial=saved_weights(settings.initial)[0] if settings.initial else None,
         cancellation=cancellation,
     )
     parameters = sum(p.numel() for p in trainer.model.parameters())
@@ -141,7 +153,7 @@ def train(settings: argparse.Namespace, cancellation: Cancellation) -> None:
 
 def _configuration(settings: argparse.Namespace):
     from AMDiffLib.networks.config import PRESETS, AMDiffConfig
-    from AMDiffLib.training.config import TRAINING_PRESETS, TrainingConfig
+    from AMDiffLib.training.config import SEGMENTATION_TRAINING, TRAINING_PRESETS, TrainingConfig
 
     if settings.config in PRESETS:
         model, training = PRESETS[settings.config], TRAINING_PRESETS[settings.config]
@@ -155,6 +167,8 @@ def _configuration(settings: argparse.Namespace):
                 f"--config {settings.config} is neither one of {', '.join(PRESETS)} nor a usable JSON file: "
                 f"{error}"
             ) from error
+    if settings.stage == "segmentation":
+        training = SEGMENTATION_TRAINING
     if settings.batch_size:
         training = replace(training, batch_size=settings.batch_size)
     if settings.patch:
@@ -165,9 +179,6 @@ def _configuration(settings: argparse.Namespace):
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
     settings = parse_arguments(arguments)
-    # Torch's threads should sleep while they wait for one another: beside other programs, spinning makes two
-    # threads slower than one. Read when torch is first imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     cancellation = Cancellation()
     stop_on_signals(cancellation)
     return command.run(lambda: train(settings, cancellation), ConsoleReporter())

@@ -60,7 +60,7 @@ def pet_header(**changes: Any) -> Dataset:
     header.Modality = "PT"
     header.Manufacturer = "ACME"
     header.ManufacturerModelName = "Tomograph"
-    header.PatientName = "Doe^Jane"
+    header.PatientName = "FAMILY^GIVEN"
     header.PatientID = "MRN4711"
     header.PatientWeight = str(WEIGHT_KG)
     header.SeriesDescription = "PET AC"

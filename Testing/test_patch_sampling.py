@@ -52,9 +52,10 @@ def test_a_batch_depends_on_seed_and_step_alone():
     assert not torch.equal(first.high_count, sampler(subjects, seed=1).batch(7).high_count)
 
 
-def test_batches_prefetched_on_threads_are_those_of_their_steps():
+@pytest.mark.parametrize("ahead", [0, 3])
+def test_batches_are_those_of_their_steps_cut_ahead_or_not(ahead):
     patches = sampler([a_subject("a")])
-    with Prefetcher(patches, first_step=5, threads=2) as batches:
+    with Prefetcher(patches, first_step=5, ahead=ahead) as batches:
         for step in (5, 6, 7, 8, 9, 10):
             assert torch.equal(next(batches).high_count, patches.batch(step).high_count)
 

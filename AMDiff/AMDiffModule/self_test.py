@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import unittest
 
 import slicer
 import vtk
@@ -24,6 +25,15 @@ class SelfTest:
 
     def tearDown(self):
         self.widget.logic.close()
+
+    def runTest(self):
+        """Run every test, one after the other: Slicer's Test button calls this and nothing else."""
+        for name in unittest.TestLoader().getTestCaseNames(type(self)):
+            self.setUp()
+            try:
+                getattr(self, name)()
+            finally:
+                self.tearDown()
 
     def test_click_brings_denoised_volume_segments_and_table(self):
         """Choose, click, wait: what was promised is in the scene."""

@@ -118,13 +118,19 @@ def load_model(name_or_folder: str | Path, device: str | torch.device = "cpu") -
 
 
 def save_model(
-    model: AMDiff, folder: str | Path, card_text: str | None = None, extra: dict[str, Any] | None = None
+    model: AMDiff,
+    folder: str | Path,
+    card_text: str | None = None,
+    extra: dict[str, Any] | None = None,
+    *,
+    half_precision: bool = False,
 ) -> None:
     """Write a model's folder; each file appears whole or not at all.
 
     config.json holds "name" (the folder's, unless `extra` names it), the model's configuration, the weights'
     sha256, and what `extra` adds (such as "training": where the weights come from). `card_text` becomes
-    MODEL_CARD.md.
+    MODEL_CARD.md. With `half_precision` the numbers are stored as float16, finer than the bfloat16 that the
+    networks compute in where they can.
     """
     from safetensors.torch import save_file
 
@@ -134,6 +140,8 @@ def save_model(
     tensors = {
         name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()
     }
+    if half_precision:
+        tensors = {n: t.half() if t.is_floating_point() else t for n, t in tensors.items()}
     unfinished = folder / f".{WEIGHTS}.{os.getpid()}"
     try:
         save_file(tensors, unfinished)

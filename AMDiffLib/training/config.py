@@ -80,13 +80,17 @@ class OptimiserConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """A whole training; `epochs` is what Eq. (11) counts in, the run's steps are divided by it."""
+    """A whole training; `epochs` is what Eq. (11) counts in, the run's steps are divided by it.
+
+    `denoiser_frozen` trains revision and segmenter alone, on top of a denoiser that a joint run has trained.
+    """
 
     batch_size: int = 2
     patch_size: int = 48
     epochs: int = 80
     warm_up_first_epoch: int = 10
     warm_up_last_epoch: int = 30
+    denoiser_frozen: bool = False
     loss: LossConfig = field(default_factory=LossConfig)
     patches: PatchConfig = field(default_factory=PatchConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
@@ -133,6 +137,17 @@ PAPER_TRAINING = TrainingConfig(
     optimiser=OptimiserConfig(
         denoiser_rate=1e-5, segmenter_rate=1e-3, schedule="half_time_step", ramp_steps=0, weight_decay=0.0
     ),
+)
+
+# Organs are told apart by where they lie: patches that hold half a trunk teach that, small ones do not.
+SEGMENTATION_TRAINING = TrainingConfig(
+    batch_size=1,
+    patch_size=96,
+    warm_up_first_epoch=0,
+    warm_up_last_epoch=1,
+    denoiser_frozen=True,
+    loss=LossConfig(cross_entropy_weights=(1.0, 5.0, 1.5, 1.0, 2.5, 1.0, 4.0, 4.0, 4.0)),
+    optimiser=OptimiserConfig(segmenter_rate=2e-3, gradient_norm=3.0, average_decay=0.99),
 )
 
 TRAINING_PRESETS = {"paper": PAPER_TRAINING, "compact": FAST_TRAINING}

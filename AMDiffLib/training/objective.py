@@ -88,7 +88,8 @@ def joint_objective(
     snr = model.schedule.snr(t)
     regulariser_weights = timestep_weights(snr, config.regulariser_weighting, config.min_snr_gamma, "x0")
 
-    with autocast(device, precision):
+    trains_denoiser = next(model.denoiser.parameters()).requires_grad
+    with autocast(device, precision), torch.set_grad_enabled(trains_denoiser):
         output = model.denoiser_output(x_t, batch.low_count, t).float()
     zero = output.new_zeros(())
     terms = {"lesion_organ": zero, "revision": zero, "segmentation": zero}

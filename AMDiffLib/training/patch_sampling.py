@@ -119,11 +119,16 @@ class PatchSampler:
 
 
 class Prefetcher:
-    """Cuts the next batches on threads while the current one trains; never on processes."""
+    """Cuts the next batches on a thread while the current one trains; never on a process.
 
-    def __init__(self, sampler: PatchSampler, *, first_step: int, ahead: int = 4, threads: int = 1) -> None:
+    On a processor there is nothing to hide behind, and a second thread that calls torch makes OpenMP believe
+    that the machine is oversubscribed: its waiting threads then sleep, and a step takes twice as long. With
+    `ahead` 0 the batch is cut when it is asked for.
+    """
+
+    def __init__(self, sampler: PatchSampler, *, first_step: int, ahead: int = 4) -> None:
         self._sampler = sampler
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="patches")
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="patches")
         self._next = first_step
         self._waiting: list[Future[Batch]] = []
         for _ in range(ahead):
@@ -136,6 +141,9 @@ class Prefetcher:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def __next__(self) -> Batch:
+        if not self._waiting:
+            self._next += 1
+            return self._sampler.batch(self._next - 1)
         batch = self._waiting.pop(0).result()
         self._submit()
         return batch

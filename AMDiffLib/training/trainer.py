@@ -6,7 +6,7 @@ import csv
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -73,6 +73,7 @@ class Trainer:
         subjects: Sequence[Subject],
         *,
         validation: Sequence[Crop] = (),
+        initial: Mapping[str, torch.Tensor] | None = None,
         cancellation: Cancellation | None = None,
     ) -> None:
         self.config = config
@@ -80,7 +81,11 @@ class Trainer:
         self.validation = list(validation)
         self.device = torch.device(settings.device)
         torch.manual_seed(settings.seed)
-        self.model = AMDiff(model_config).to(self.device)
+        # Channels last is a seventh faster on CPUs, with the group norm of this library.
+        self.model = AMDiff(model_config).to(self.device, memory_format=torch.channels_last_3d)
+        if initial is not None:
+            self.model.load_state_dict(initial)
+        self.model.denoiser.requires_grad_(not config.denoiser_frozen)
         self.average = MovingAverage(self.model, config.optimiser.average_decay)
         self.warm_up = WarmUp(first_epoch=config.warm_up_first_epoch, last_epoch=config.warm_up_last_epoch)
         self.sampler = PatchSampler(
@@ -138,7 +143,8 @@ class Trainer:
         began = now - self.progress.seconds
         self._log_began = (self.progress.step, now)
         sums: dict[str, float] = {}
-        with Prefetcher(self.sampler, first_step=self.progress.step) as batches:
+        ahead = 0 if self.device.type == "cpu" else 4
+        with Prefetcher(self.sampler, first_step=self.progress.step, ahead=ahead) as batches:
             while not self._finished():
                 figures = self._step(next(batches))
                 now = time.monotonic()
