@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-DEFAULT_TILE = 64
+DEFAULT_TILE = 96
 
 
 @dataclass(frozen=True, kw_only=True)
