@@ -207,3 +207,21 @@ def test_learning_rates_fall_as_configured():
     assert learning_rate_factor(cosine, 0, 0.0) == 0.25
     assert learning_rate_factor(cosine, 10, 0.5) == pytest.approx(0.55)
     assert learning_rate_factor(cosine, 10, 1.0) == pytest.approx(0.1)
+
+
+def test_the_segmentation_stage_keeps_the_denoiser_and_trains_the_rest(a_cohort, a_config, tmp_path):
+    joint, stage = tmp_path / "joint", tmp_path / "stage"
+    assert train.main(command(a_cohort, a_config, joint, steps=3)) == 0
+    more = ("--stage", "segmentation", "--initial", str(joint), "--patch", "16")
+    assert train.main(command(a_cohort, a_config, stage, *more, steps=3)) == 0
+    before, _ = load_tensors(joint / "last.safetensors")
+    after, _ = load_tensors(stage / "last.safetensors")
+    changed = {name.partition(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"revision", "segmenter"}
+
+
+def test_the_segmentation_stage_needs_a_trained_denoiser(a_cohort, a_config, tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        train.main(command(a_cohort, a_config, tmp_path / "run", "--stage", "segmentation"))
+    assert ended.value.code == 2
+    assert "--initial" in capsys.readouterr().err
