@@ -60,10 +60,12 @@ class AMDiff(ScriptedLoadableModule):
         self.parent.helpText = _(
             "Denoises a low-count 18F-FDG PET volume, outlines its lesions and seven organs, and measures "
             "SUV, MTV and TLG. Everything is computed on this computer; no data leaves it. For research: the "
-            "denoised image is synthetic and not for diagnosis."
+            "denoised image is synthetic and not for diagnosis. The weights that come with the module were "
+            "trained on simulated PET only."
         )
         self.parent.acknowledgementText = _(
-            "Implements the anatomy- and metabolism-aware diffusion model AMDiff for low-count PET."
+            "Implements AMDiff, anatomically and metabolically informed diffusion for low-count PET "
+            "(Xia et al., Medical Image Analysis 107B:103831, 2026)."
         )
 
 

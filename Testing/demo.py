@@ -117,6 +117,8 @@ def run_case(case: Case, options: argparse.Namespace, folder: Path) -> int:
             return run.outcome.exit_code or 1
         nodes = run.import_results(host.scene)
         shutil.copytree(run.folder.results, options.output, dirs_exist_ok=True)
+        # An earlier demo's comparison would be one of another patient.
+        (options.output / "comparison.png").unlink(missing_ok=True)
     finally:
         run.close()
     show_results(
