@@ -20,8 +20,6 @@ _ABNORMAL = ("49755003", "SCT", "Morphologically Altered Structure")
 _ANATOMICAL = ("123037004", "SCT", "Anatomical Structure")
 _TISSUE = ("85756007", "SCT", "Tissue")
 
-BACKGROUND_LABEL = 0
-
 LESION = Structure(
     label=1, name="lesion", colour=(230, 75, 53), category=_ABNORMAL, type=("108369006", "SCT", "Neoplasm")
 )

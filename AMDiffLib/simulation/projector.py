@@ -35,10 +35,6 @@ class StripProjector:
             self._subsets[key] = (_torch_csr(part, self.device), _torch_csr(part.T.tocsr(), self.device))
         return self._subsets[key]
 
-    def angle_indices(self, subset: int, subsets: int) -> torch.Tensor:
-        """Return the indices of the angles in `subset` of `subsets`."""
-        return torch.arange(self.angles)[subset::subsets]
-
     def forward(self, slices: torch.Tensor, *, subset: int = 0, subsets: int = 1) -> torch.Tensor:
         """Project `slices` (size * size, N) onto (angles * bins, N), in the slices' unit times mm."""
         return self._pair(subset, subsets)[0] @ slices
@@ -52,18 +48,14 @@ def _torch_csr(matrix: scipy.sparse.csr_matrix, device: torch.device) -> torch.T
     with warnings.catch_warnings():
         # torch calls its CSR tensors beta; the product with a dense matrix is all that is used here.
         warnings.filterwarnings("ignore", message="Sparse")
-        return _build_csr(matrix, device)
-
-
-def _build_csr(matrix: scipy.sparse.csr_matrix, device: torch.device) -> torch.Tensor:
-    return torch.sparse_csr_tensor(
-        torch.from_numpy(matrix.indptr.astype(np.int32)),
-        torch.from_numpy(matrix.indices.astype(np.int32)),
-        torch.from_numpy(matrix.data.astype(np.float32)),
-        size=matrix.shape,
-        device=device,
-        check_invariants=False,
-    )
+        return torch.sparse_csr_tensor(
+            torch.from_numpy(matrix.indptr.astype(np.int32)),
+            torch.from_numpy(matrix.indices.astype(np.int32)),
+            torch.from_numpy(matrix.data.astype(np.float32)),
+            size=matrix.shape,
+            device=device,
+            check_invariants=False,
+        )
 
 
 @lru_cache(maxsize=2)
