@@ -8,15 +8,19 @@ from typing import Annotated
 import qt
 import slicer
 import vtk
-from AMDiffModule.display import show_in_3d, show_results
+from AMDiffModule.display import show_in_3d
 from AMDiffModule.export import UnusableVolume, reason_unusable
-from AMDiffModule.job import JobState
+from AMDiffModule.export_panel import ExportPanel
+from AMDiffModule.input_panel import InputPanel
+from AMDiffModule.lesion_panel import LesionPanel
 from AMDiffModule.node_marks import is_marked_as_suv, is_synthetic
-from AMDiffModule.packages import PackagesMissing, ensure_packages
+from AMDiffModule.packages import ensure_packages
+from AMDiffModule.reading_panel import ReadingPanel
 from AMDiffModule.run import Run
-from AMDiffModule.scene_import import ImportFailed
+from AMDiffModule.run_panel import RunPanel
+from AMDiffModule.scene_import import find_results
 from AMDiffModule.self_test import SelfTest
-from AMDiffModule.worker import WorkerNotFound, WorkerOptions, installed_models, library_root
+from AMDiffModule.worker import WorkerOptions, library_root
 from slicer import vtkMRMLScalarVolumeNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
@@ -43,9 +47,16 @@ _PARTS = (
     "scene_import",
     "packages",
     "run",
+    "input_panel",
+    "run_panel",
+    "reading_panel",
+    "lesion_panel",
+    "export_panel",
     "simulated_case",
     "self_test",
 )
+# The sections below the run button, each a .ui file, in the order of the work.
+_SECTIONS = ("Reading", "Lesions", "Export")
 
 
 class AMDiff(ScriptedLoadableModule):
@@ -98,54 +109,60 @@ class AMDiffParameterNode:
 
 
 class AMDiffWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
-    """The panel: shows what the logic knows and tells it what was clicked."""
+    """The shell of the panel: loads the widgets and makes the sections, which do the work."""
 
     def __init__(self, parent=None):
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
         self.logic = None
-        self._parameterNode = None
+        self.parameterNode = None
         self._parameterNodeGuiTag = None
-        self._checkedVolumeId = None
-        self._timer = None
+        self.panels = ()
 
     def setup(self):
         """Build the panel."""
         ScriptedLoadableModuleWidget.setup(self)
         panel = slicer.util.loadUI(self.resourcePath("UI/AMDiff.ui"))
         self.layout.addWidget(panel)
+        sections = [slicer.util.loadUI(self.resourcePath(f"UI/{name}.ui")) for name in _SECTIONS]
+        for section in sections:
+            slicer.util.childWidgetVariables(panel).sectionsWidget.layout().addWidget(section)
         self.ui = slicer.util.childWidgetVariables(panel)
-        panel.setMRMLScene(slicer.mrmlScene)
+        for widget in (panel, *sections):
+            widget.setMRMLScene(slicer.mrmlScene)
         self.logic = AMDiffLogic()
-        self.ui.modelComboBox.addItems(installed_models())
-
-        self._timer = qt.QTimer()
-        self._timer.setInterval(100)
-        self._timer.connect("timeout()", self._onTimer)
-        self.ui.runButton.connect("clicked(bool)", self.onRunButton)
-        self.ui.modelComboBox.connect("currentTextChanged(QString)", self._onModelChosen)
+        self.runPanel = RunPanel(self.ui, self)
+        self.readingPanel = ReadingPanel(self.ui, self)
+        self.lesionPanel = LesionPanel(self.ui, self)
+        self.panels = (
+            InputPanel(self.ui, self),
+            self.runPanel,
+            self.readingPanel,
+            self.lesionPanel,
+            ExportPanel(self.ui, self),
+        )
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
-        slicer.app.connect("aboutToQuit()", self._endRun)
+        slicer.app.connect("aboutToQuit()", self._closePanels)
         self.initializeParameterNode()
 
     def cleanup(self):
         """Leave nothing behind when the application closes or the module is reloaded."""
-        self._endRun()
-        slicer.app.disconnect("aboutToQuit()", self._endRun)
+        self._closePanels()
+        slicer.app.disconnect("aboutToQuit()", self._closePanels)
         self.removeObservers()
 
     def enter(self):
         """Take up the parameter node again, and look at the input: it may have got its unit elsewhere."""
         self.initializeParameterNode()
-        self._updatePanel()
+        self.updatePanels()
 
     def exit(self):
         """Keep running: the physician may read something else meanwhile."""
 
     def onSceneStartClose(self, caller, event):
-        """Cancel the run: what it works on is about to go."""
-        self._endRun()
+        """End what goes on: what it works on is about to go."""
+        self._closePanels()
         self.setParameterNode(None)
 
     def onSceneEndClose(self, caller, event):
@@ -161,134 +178,65 @@ class AMDiffWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def initializeParameterNode(self):
         """Observe the scene's parameter node; choose a PET volume if none is chosen."""
-        if self._parameterNode is None:
+        if self.parameterNode is None:
             self.setParameterNode(self.logic.getParameterNode())
-        if not self._parameterNode.inputVolume:
+        if not self.parameterNode.inputVolume:
             volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
             candidates = [node for node in volumes if is_marked_as_suv(node) and not is_synthetic(node)]
             if candidates:
-                self._parameterNode.inputVolume = candidates[0]
+                self.parameterNode.inputVolume = candidates[0]
 
     def setParameterNode(self, parameterNode):
         """Bind the panel to `parameterNode`, or to nothing."""
-        if self._parameterNode:
-            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
-            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._updatePanel)
-        self._parameterNode = parameterNode
-        if self._parameterNode:
+        if self.parameterNode:
+            self.parameterNode.disconnectGui(self._parameterNodeGuiTag)
+            self.removeObserver(self.parameterNode, vtk.vtkCommand.ModifiedEvent, self.updatePanels)
+        self.parameterNode = parameterNode
+        if self.parameterNode:
             # Slicer 5.8 connects but returns no tag; the first tag of a fresh wrapper is 0.
-            self._parameterNodeGuiTag = self._parameterNode.connectGui(self.ui) or 0
-            self.addObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._updatePanel)
-            self._updatePanel()
+            self._parameterNodeGuiTag = self.parameterNode.connectGui(self.ui) or 0
+            self.addObserver(self.parameterNode, vtk.vtkCommand.ModifiedEvent, self.updatePanels)
+            self.updatePanels()
 
-    def onRunButton(self, checked=False):
-        """Start a run, or cancel the one that is running."""
-        if self.logic.isRunning:
-            self.logic.run.cancel()
-            self._showStatus(_("Cancelling..."))
-            self._updatePanel()
-            return
-        self.ui.logText.clear()
-        self._showStatus(_("Preparing..."))
-        self.ui.statusLabel.repaint()  # and not processEvents, which would take a second click
-        try:
-            self.logic.start(self._parameterNode)
-        except (UnusableVolume, PackagesMissing, WorkerNotFound, OSError) as error:
-            self._showProblem(str(error))
-            return
-        self.ui.progressBar.value = 0
-        self._timer.start()
-        self._updatePanel()
+    # What follows is what the sections call.
 
-    def _onTimer(self):
-        for event in self.logic.run.poll():
-            self._show(event)
-        outcome = self.logic.run.outcome
-        if outcome is None:
-            return
-        self._timer.stop()
-        try:
-            if outcome.state is JobState.DONE:
-                self.logic.loadResults(self._parameterNode)
-                self._showStatus(
-                    _("Done. The foreground slider of a slice view fades the low-count image in.")
-                )
-            elif outcome.state is JobState.CANCELLED:
-                self._showStatus(_("Cancelled. Nothing was changed in the scene."))
-            else:
-                self._showProblem(outcome.text)
-        except ImportFailed as error:
-            self._showProblem(str(error))
-        finally:
-            self._endRun()
-            self._updatePanel()
+    def updatePanels(self, caller=None, event=None):
+        """Bring every section in line with the parameter node, the run and the scene."""
+        if self.parameterNode:
+            for panel in self.panels:
+                panel.update()
 
-    def _show(self, event):
-        if event.type == "stage":
-            self._showStatus(event.text)
-        elif event.type == "progress":
-            self.ui.progressBar.value = round(100 * event.value)
-            left = event.remaining_s
-            remaining = "" if left is None else _("about {s} s left").format(s=max(1, round(left)))
-            self.ui.progressBar.format = f"%p%  {remaining}"
-        if event.text:
-            self.ui.logText.appendPlainText(event.text)
+    def results(self):
+        """Return the ResultNodes of the chosen input, or None."""
+        return find_results(slicer.mrmlScene, self.parameterNode.inputVolume) if self.parameterNode else None
 
-    def _showStatus(self, text):
+    def resultsLoaded(self, nodes):
+        """Show results that have come into the scene: `nodes` are ResultNodes."""
+        self.readingPanel.show(nodes)
+        self.updatePanels()
+
+    def showStatus(self, text):
+        """Say what is being done, or that it is done."""
         self.ui.statusLabel.styleSheet = ""
         self.ui.statusLabel.text = text
 
-    def _showProblem(self, text):
+    def showProblem(self, text):
+        """Say what went wrong, also in the log."""
         logging.error(f"AMDiff: {text}")
         self.ui.logText.appendPlainText(text)
         self.ui.statusLabel.styleSheet = "font-weight: bold"
         self.ui.statusLabel.text = text
 
-    def _onModelChosen(self, name):
-        if self._parameterNode and name:
-            self._parameterNode.model = name
+    def newTimer(self, intervalMs, slot):
+        """Return a stopped QTimer that calls `slot` every `intervalMs` milliseconds once it is started."""
+        timer = qt.QTimer()
+        timer.setInterval(intervalMs)
+        timer.connect("timeout()", slot)
+        return timer
 
-    def _updatePanel(self, caller=None, event=None):
-        """Bring the panel in line with the parameter node and the run."""
-        if not self._parameterNode:
-            return
-        volume = self._parameterNode.inputVolume
-        identity = volume.GetID() if volume else None
-        if identity != self._checkedVolumeId:
-            # 'Values are SUV' was said of one volume; it is not carried over to another.
-            newly, self._checkedVolumeId = self._checkedVolumeId is not None, identity
-            if newly and self._parameterNode.valuesAreSuv:
-                self._parameterNode.valuesAreSuv = False
-                return
-        self._chooseInstalledModel()
-        running = self.logic.isRunning
-        cancelling = running and self.logic.run.state is JobState.CANCELLING
-        reason = reason_unusable(volume, values_are_suv=self._parameterNode.valuesAreSuv)
-        if not reason and self.ui.modelComboBox.count == 0:
-            reason = _("No model is installed. Install the AMDiff extension again.")
-        marked = volume is not None and is_marked_as_suv(volume)
-        in_suv = marked or self._parameterNode.valuesAreSuv
-        ready = _("Ready: SUV by body weight.") if in_suv else _("Ready: SUV comes from the DICOM headers.")
-        self.ui.inputStatusLabel.text = reason or ready
-        self.ui.valuesAreSuvCheckBox.enabled = not running and volume is not None and not marked
-        for name in ("inputSelector", "modelComboBox", "deviceComboBox", "stepsSpinBox"):
-            getattr(self.ui, name).enabled = not running
-        self.ui.progressBar.visible = running
-        self.ui.runButton.text = _("Cancel") if running else _("Denoise && Segment")
-        self.ui.runButton.enabled = not cancelling and (running or not reason)
-
-    def _chooseInstalledModel(self):
-        """Show the model of the parameter node; a scene may name one that is not installed here."""
-        models = self.ui.modelComboBox
-        if models.count and models.findText(self._parameterNode.model) < 0:
-            self._parameterNode.model = models.currentText
-        models.setCurrentText(self._parameterNode.model)
-
-    def _endRun(self):
-        if self._timer:
-            self._timer.stop()
-        if self.logic:
-            self.logic.close()
+    def _closePanels(self):
+        for panel in self.panels:
+            panel.close()
 
 
 class AMDiffLogic(ScriptedLoadableModuleLogic):
@@ -324,19 +272,10 @@ class AMDiffLogic(ScriptedLoadableModuleLogic):
         )
 
     def loadResults(self, parameters):
-        """Load the results of the run that has succeeded and show them; returns the nodes."""
-        low_count = self.run.input_node
+        """Load the results of the run that has succeeded; returns the nodes."""
         nodes = self.run.import_results(slicer.mrmlScene)
         if parameters.show3D:
             show_in_3d(nodes.segmentation)
-        show_results(
-            slicer.mrmlScene,
-            slicer.app.applicationLogic(),
-            low_count_node=low_count,
-            denoised_node=nodes.denoised,
-            table_node=nodes.table,
-            same_window=is_marked_as_suv(low_count) or parameters.valuesAreSuv,
-        )
         return nodes
 
     def close(self):

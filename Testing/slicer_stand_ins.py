@@ -71,6 +71,10 @@ class QWidget(QObject):
         self.text = self.toolTip = self.styleSheet = self.format = ""
         self.enabled = self.visible = True
         self.repaint = lambda: None
+        self.children: list[QWidget] = []
+
+    def layout(self):
+        return SimpleNamespace(addWidget=self.children.append)
 
 
 def _emitting(name: str, signal: str) -> property:
@@ -143,11 +147,20 @@ class QComboBox(QWidget):
 
 
 class QPushButton(QWidget):
-    _signals = ("clicked",)
+    _signals = ("clicked", "toggled")
+    _checked = False
+    checkable = False
+    checked = _emitting("checked", "toggled")
 
     def click(self) -> None:
         if self.enabled:
-            self.clicked.emit(False)
+            if self.checkable:
+                self.checked = not self.checked
+            self.clicked.emit(self.checked)
+
+
+class QToolButton(QPushButton):
+    pass
 
 
 class QProgressBar(QWidget):
@@ -238,10 +251,22 @@ class Panel(QWidget):
             widget = globals().get(element.get("class"), QWidget)()
             for entry in element.findall("property[@stdset='0']"):
                 widget.dynamic[entry.get("name")] = entry.find("string").text
+            for name in ("enabled", "checkable"):
+                if (entry := element.find(f"property[@name='{name}']/bool")) is not None:
+                    setattr(widget, name, entry.text == "true")
             self.widgets[element.get("name")] = widget
 
     def setMRMLScene(self, scene) -> None:
         self.scene = scene
+
+
+def child_widget_variables(panel: Panel) -> SimpleNamespace:
+    """Return the widgets by name, those of panels that were added to one of them too."""
+    widgets = dict(panel.widgets)
+    for widget in panel.widgets.values():
+        for child in widget.children:
+            widgets |= vars(child_widget_variables(child))
+    return SimpleNamespace(**widgets)
 
 
 def parameter_node_wrapper(cls):
@@ -322,9 +347,9 @@ def open_module(host, monkeypatch, *, models: list[str]):
     application.processEvents = process_events
     monkeypatch.setattr(slicer, "app", application, raising=False)
     monkeypatch.setattr(slicer.util, "loadUI", Panel)
-    monkeypatch.setattr(slicer.util, "childWidgetVariables", lambda panel: SimpleNamespace(**panel.widgets))
+    monkeypatch.setattr(slicer.util, "childWidgetVariables", child_widget_variables)
     monkeypatch.setattr(slicer.util, "mainWindow", lambda: None)
-    monkeypatch.setattr("AMDiffModule.worker.installed_models", lambda root=None: models)
+    monkeypatch.setattr("AMDiffModule.run_panel.installed_models", lambda root=None: models)
     monkeypatch.delitem(sys.modules, "AMDiff", raising=False)
     module = importlib.import_module("AMDiff")
     widget = module.AMDiffWidget()

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 import slicer
 from AMDiffModule.job import JobState
+from AMDiffModule.packages import PackagesMissing
 from AMDiffModule.self_test import SelfTest
 from AMDiffModule.simulated_case import add_simulated_case
 from AMDiffModule.worker import installed_models
@@ -18,8 +19,9 @@ from slicer_host import open_host
 from slicer_stand_ins import QTimer, open_module, process_events
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-PANEL = ElementTree.parse(REPOSITORY / "AMDiff" / "Resources" / "UI" / "AMDiff.ui")
-SOURCE = (REPOSITORY / "AMDiff" / "AMDiff.py").read_text(encoding="utf-8")
+MODULE = REPOSITORY / "AMDiff"
+PANELS = {path.stem: ElementTree.parse(path) for path in (MODULE / "Resources" / "UI").glob("*.ui")}
+SOURCE = (MODULE / "AMDiff.py").read_text(encoding="utf-8")
 MODELS = installed_models()
 
 # What Slicer 5.8's and 5.12's parameterNodeWrapper/guiConnectors.py can bind, of the types used here.
@@ -46,10 +48,15 @@ def parameter_fields() -> dict[str, str]:
     return fields
 
 
+def all_widgets() -> list[ElementTree.Element]:
+    """Return the widgets of every .ui file."""
+    return [widget for panel in PANELS.values() for widget in panel.iter("widget")]
+
+
 def bound_widgets() -> dict[str, str]:
     """Return parameter name -> widget class, from the .ui file."""
     found = {}
-    for widget in PANEL.iter("widget"):
+    for widget in all_widgets():
         for entry in widget.findall("property[@name='SlicerParameterName']"):
             assert entry.get("stdset") == "0"
             found[entry.find("string").text] = widget.get("class")
@@ -67,28 +74,41 @@ def test_every_field_is_bound_except_the_model_whose_choices_are_the_installed_o
     assert set(parameter_fields()) - set(bound_widgets()) == {"model"}
 
 
-def test_every_widget_the_code_names_is_in_the_panel():
-    names = {widget.get("name") for widget in PANEL.iter("widget")}
+def test_no_two_widgets_share_a_name():
+    names = [widget.get("name") for widget in all_widgets()]
+    assert sorted(names) == sorted(set(names))
+
+
+@pytest.mark.parametrize(
+    "path", [MODULE / "AMDiff.py", *sorted((MODULE / "AMDiffModule").glob("*_panel.py"))]
+)
+def test_every_widget_the_code_names_is_in_the_panel(path):
     used = {
         node.attr
-        for node in ast.walk(ast.parse(SOURCE))
-        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "self.ui"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) in {"ui", "self.ui"}
     }
-    assert used and used <= names
+    assert used and used <= {widget.get("name") for widget in all_widgets()}
 
 
 def test_every_control_has_a_tooltip():
     controls = {"QPushButton", "QComboBox", "QCheckBox", "QSpinBox", "qMRMLNodeComboBox", "QPlainTextEdit"}
-    for widget in PANEL.iter("widget"):
+    for widget in all_widgets():
         if widget.get("class") in controls:
             assert widget.find("property[@name='toolTip']") is not None, widget.get("name")
 
 
-def test_the_scene_reaches_the_selector():
-    connection = PANEL.find("connections/connection")
-    assert connection.findtext("sender") == PANEL.find("widget").get("name")
-    assert connection.findtext("signal") == "mrmlSceneChanged(vtkMRMLScene*)"
-    assert connection.findtext("receiver") == "inputSelector"
+def test_the_scene_reaches_every_widget_that_chooses_a_node():
+    for panel in PANELS.values():
+        connected = set()
+        for connection in panel.findall("connections/connection"):
+            assert connection.findtext("sender") == panel.find("widget").get("name")
+            assert connection.findtext("signal") == "mrmlSceneChanged(vtkMRMLScene*)"
+            connected.add(connection.findtext("receiver"))
+        choosers = {
+            widget.get("name") for widget in panel.iter("widget") if "qMRMLNode" in widget.get("class")
+        }
+        assert choosers == connected
 
 
 @pytest.fixture
@@ -101,7 +121,7 @@ def a_module(tmp_path, monkeypatch):
 
 def wait_for_the_end(a_module) -> None:
     for event in a_module.widget.logic.run.job.wait(timeout_s=120):
-        a_module.widget._show(event)
+        a_module.widget.runPanel.show(event)
     process_events()
 
 
@@ -132,7 +152,7 @@ def test_a_job_that_cannot_start_says_why(a_module, monkeypatch):
     a_module.widget.enter()
 
     def missing(requirements):
-        raise a_module.module.PackagesMissing("PyTorch is missing.")
+        raise PackagesMissing("PyTorch is missing.")
 
     monkeypatch.setattr(a_module.module, "ensure_packages", missing)
     a_module.ui.runButton.click()
@@ -144,7 +164,7 @@ def test_a_job_that_cannot_start_says_why(a_module, monkeypatch):
 def test_bad_weights_are_named_and_the_scene_is_unchanged(a_module, monkeypatch, tmp_path):
     add_simulated_case()
     a_module.widget.enter()
-    a_module.widget._parameterNode.__dict__["model"] = str(tmp_path / "no such model")
+    a_module.widget.parameterNode.__dict__["model"] = str(tmp_path / "no such model")
     nodes = a_module.host.scene.GetNumberOfNodes()
     a_module.ui.runButton.click()
     assert a_module.ui.runButton.text == "Cancel"
@@ -185,7 +205,7 @@ def test_a_second_run_while_one_runs_is_impossible(a_module):
     a_module.widget.enter()
     a_module.ui.runButton.click()
     with pytest.raises(RuntimeError):
-        a_module.widget.logic.start(a_module.widget._parameterNode)
+        a_module.widget.logic.start(a_module.widget.parameterNode)
 
 
 def test_a_removed_input_loads_nothing(a_module, monkeypatch):

@@ -14,6 +14,7 @@ from .node_marks import mark_as_suv, mark_as_synthetic
 from .translation import _
 
 _INPUT_ROLE = "AMDiff.input"
+_DENOISED_ROLE = "AMDiff.denoised"
 
 
 class ImportFailed(RuntimeError):
@@ -22,8 +23,9 @@ class ImportFailed(RuntimeError):
 
 @dataclass(frozen=True, kw_only=True)
 class ResultNodes:
-    """What a run adds to the scene."""
+    """What a run adds to the scene, and the `input` that it was computed from."""
 
+    input: object
     denoised: object
     segmentation: object
     table: object
@@ -47,9 +49,32 @@ def import_results(scene, input_node, results: Path) -> ResultNodes:
             mark_as_synthetic(node)
             node.AddNodeReferenceID(_INPUT_ROLE, input_node.GetID())
             _put_beside(scene, node, input_node)
+        for node in (segmentation, table):
+            node.AddNodeReferenceID(_DENOISED_ROLE, denoised.GetID())
         use_pet_window(denoised)
         show_lesions_and_organs(segmentation)
-    return ResultNodes(denoised=denoised, segmentation=segmentation, table=table)
+    return ResultNodes(input=input_node, denoised=denoised, segmentation=segmentation, table=table)
+
+
+def find_results(scene, input_node) -> ResultNodes | None:
+    """Return the latest complete results of `input_node`, also in a scene that was saved and loaded again."""
+    if input_node is None:
+        return None
+    for denoised in reversed(_referring(scene, "vtkMRMLScalarVolumeNode", _INPUT_ROLE, input_node)):
+        segmentations = _referring(scene, "vtkMRMLSegmentationNode", _DENOISED_ROLE, denoised)
+        tables = _referring(scene, "vtkMRMLTableNode", _DENOISED_ROLE, denoised)
+        if segmentations and tables:
+            return ResultNodes(
+                input=input_node, denoised=denoised, segmentation=segmentations[-1], table=tables[-1]
+            )
+    return None
+
+
+def _referring(scene, class_name: str, role: str, node) -> list:
+    """Return the nodes of a class that refer to `node` in this role, in the order they were added."""
+    count = scene.GetNumberOfNodesByClass(class_name)
+    nodes = [scene.GetNthNodeByClass(index, class_name) for index in range(count)]
+    return [found for found in nodes if found.GetNodeReferenceID(role) == node.GetID()]
 
 
 def _load_denoised(scene, path: Path, name: str):
