@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
-import SimpleITK as sitk
+import torch
 
-from AMDiffLib.simulate import main
 from AMDiffLib.simulation.phantom import make_phantom
 from AMDiffLib.simulation.shapes import Ellipsoid, Tube, rotation
 
@@ -18,7 +15,7 @@ PLAUSIBLE_ML = {2: (700, 2600), 3: (1500, 7500), 4: (1800, 6500), 6: (130, 520),
 
 @pytest.fixture(scope="module")
 def people():
-    return [make_phantom(np.random.default_rng([11, index])) for index in range(4)]
+    return [make_phantom([11, index], spacing_mm=(4.0, 4.0, 4.0)) for index in range(4)]
 
 
 def test_organs_have_human_volumes(people):
@@ -39,51 +36,26 @@ def test_lesions_are_avid_and_inside_the_body(people):
     for phantom in people:
         for number in range(1, int(phantom.lesions.max()) + 1):
             lesion = phantom.lesions == number
-            assert not lesion.any() or (phantom.attenuation[lesion] > 0.02).mean() > 0.9
+            assert not lesion.any() or (phantom.attenuation[lesion] > 0.02).float().mean() > 0.9
 
 
 def test_same_seed_gives_the_same_person():
-    first, second = (make_phantom(np.random.default_rng([5, 1])) for _ in range(2))
-    assert np.array_equal(first.suv, second.suv)
-    assert np.array_equal(first.lesions, second.lesions)
+    first, second = (make_phantom([5, 1], spacing_mm=(8.0, 8.0, 8.0)) for _ in range(2))
+    assert torch.equal(first.suv, second.suv)
+    assert torch.equal(first.lesions, second.lesions)
 
 
 @pytest.mark.parametrize("turn", [None, rotation(about_x=30, about_z=70)])
 def test_ellipsoid_fills_its_volume(turn):
-    axis = np.arange(-40, 40.1, 1.0, dtype=np.float32)
-    z, y, x = np.meshgrid(axis, axis, axis, indexing="ij")
+    axis = torch.arange(-40, 41, dtype=torch.float32)
+    z, y, x = torch.meshgrid(axis, axis, axis, indexing="ij")
     depth = Ellipsoid((2.0, -3.0, 1.0), (20.0, 15.0, 10.0), turn).depth(x, y, z)
-    assert np.clip(depth + 0.5, 0, 1).sum() == pytest.approx(4 / 3 * np.pi * 20 * 15 * 10, rel=0.01)
+    assert float((depth + 0.5).clamp(0, 1).sum()) == pytest.approx(4 / 3 * np.pi * 20 * 15 * 10, rel=0.01)
 
 
 def test_tube_fills_its_volume():
-    axis = np.arange(-40, 40.1, 1.0, dtype=np.float32)
-    z, y, x = np.meshgrid(axis, axis, axis, indexing="ij")
+    axis = torch.arange(-40, 41, dtype=torch.float32)
+    z, y, x = torch.meshgrid(axis, axis, axis, indexing="ij")
     depth = Tube(((0.0, 0.0, -15.0), (0.0, 0.0, 15.0)), (8.0, 8.0)).depth(x, y, z)
     capsule = np.pi * 64 * 30 + 4 / 3 * np.pi * 512
-    assert np.clip(depth + 0.5, 0, 1).sum() == pytest.approx(capsule, rel=0.01)
-
-
-def test_unknown_scanner_and_bad_level_are_refused(tmp_path, capsys):
-    assert main(["--scanner", "nonesuch", "--output", str(tmp_path)]) == 2
-    assert "mct" in capsys.readouterr().err
-    assert main(["--levels", "10,0", "--output", str(tmp_path)]) == 2
-    assert main(["--levels", "many", "--output", str(tmp_path)]) == 2
-    assert not list(tmp_path.iterdir())
-
-
-def test_cohort_is_on_one_grid_and_resumes(tmp_path, monkeypatch):
-    arguments = ["--subjects", "1", "--levels", "10", "--seed", "2", "--output", str(tmp_path)]
-    assert main(arguments) == 0
-    case = json.loads((tmp_path / "manifest.json").read_text())["cases"][0]
-    images = {
-        key: sitk.ReadImage(str(tmp_path / case[key]))
-        for key in ("low_count", "high_count", "organs", "lesions")
-    }
-    assert {image.GetSize() for image in images.values()} == {images["low_count"].GetSize()}
-    assert {image.GetSpacing() for image in images.values()} == {(4.0, 4.0, 4.0)}
-    low, high = (sitk.GetArrayFromImage(images[key]) for key in ("low_count", "high_count"))
-    assert low.sum() == pytest.approx(high.sum(), rel=0.05)
-    written = (tmp_path / case["low_count"]).stat().st_mtime_ns
-    assert main(arguments) == 0
-    assert (tmp_path / case["low_count"]).stat().st_mtime_ns == written
+    assert float((depth + 0.5).clamp(0, 1).sum()) == pytest.approx(capsule, rel=0.01)

@@ -28,15 +28,18 @@ def paint_abdomen(canvas: Canvas, person: Person, uptake: dict[str, float], rng:
         tuple(r * size * rng.uniform(0.85, 1.15) for r in (31, 30, 20)),
     )
     stomach = intersection(stomach, cavity)
-    canvas.paint(stomach, uptake["stomach wall"], attenuation=WATER_ATTENUATION)
-    canvas.paint(shrunk(stomach, 7.0), uptake["stomach content"])
+    canvas.paint(stomach, uptake["stomach wall"], structure="stomach wall", attenuation=WATER_ATTENUATION)
+    canvas.paint(shrunk(stomach, 7.0), uptake["stomach content"], structure="stomach content")
     pancreas = (
         (-0.22 * half_width, -0.10 * half_depth, level(0.640)),
         (0.05 * half_width, -0.12 * half_depth, level(0.652)),
         (0.45 * half_width, 0.10 * half_depth, level(0.668)),
     )
     canvas.paint(
-        Tube(pancreas, (15 * size, 12 * size, 10 * size)), uptake["pancreas"], attenuation=WATER_ATTENUATION
+        Tube(pancreas, (15 * size, 12 * size, 10 * size)),
+        uptake["pancreas"],
+        structure="pancreas",
+        attenuation=WATER_ATTENUATION,
     )
 
     stretch = rng.uniform(0.93, 1.07, 3)
@@ -56,15 +59,29 @@ def paint_abdomen(canvas: Canvas, person: Person, uptake: dict[str, float], rng:
             rotation(about_y=-12),
         ),
     )
-    canvas.paint(intersection(liver, cavity), uptake["liver"], attenuation=WATER_ATTENUATION, label=LIVER)
+    canvas.paint(
+        intersection(liver, cavity),
+        uptake["liver"],
+        structure="liver",
+        attenuation=WATER_ATTENUATION,
+        label=LIVER,
+    )
     gallbladder = Ellipsoid((-0.36 * half_width, -0.55 * half_depth, level(0.638)), (15.0, 16.0, 26.0))
-    canvas.paint(gallbladder, uptake["gallbladder"], attenuation=WATER_ATTENUATION, label=0)
+    canvas.paint(
+        gallbladder, uptake["gallbladder"], structure="gallbladder", attenuation=WATER_ATTENUATION, label=0
+    )
     spleen = Ellipsoid(
         (0.76 * half_width, 0.32 * half_depth, level(0.684 + 0.8 * person.breath)),
         tuple(r * size * rng.uniform(0.88, 1.12) for r in (27, 44, 52)),
         rotation(about_x=20, about_z=15),
     )
-    canvas.paint(intersection(spleen, cavity), uptake["spleen"], attenuation=WATER_ATTENUATION, label=SPLEEN)
+    canvas.paint(
+        intersection(spleen, cavity),
+        uptake["spleen"],
+        structure="spleen",
+        attenuation=WATER_ATTENUATION,
+        label=SPLEEN,
+    )
     for side in (-1, 1):
         _paint_kidney(canvas, person, uptake, side, half_width, half_depth, rng)
 
@@ -74,15 +91,17 @@ def paint_abdomen(canvas: Canvas, person: Person, uptake: dict[str, float], rng:
         canvas.paint(
             Ellipsoid((0.0, 5.0, level(0.522)), (26.0, 22.0, 32.0)),
             uptake["uterus"],
+            structure="uterus",
             attenuation=WATER_ATTENUATION,
         )
     else:
         canvas.paint(
             Ellipsoid((0.0, -18.0, level(0.494)), (20.0, 17.0, 16.0)),
             uptake["prostate"],
+            structure="prostate",
             attenuation=WATER_ATTENUATION,
         )
-    canvas.paint(bladder, uptake["bladder"], attenuation=WATER_ATTENUATION, label=0)
+    canvas.paint(bladder, uptake["bladder"], structure="bladder", attenuation=WATER_ATTENUATION, label=0)
 
 
 def _paint_kidney(
@@ -97,16 +116,20 @@ def _paint_kidney(
         tuple(r * size * rng.uniform(0.92, 1.08) for r in (27, 24, 53)),
         rotation(about_y=side * 14, about_z=-side * 25),
     )
-    canvas.paint(kidney, uptake["renal cortex"], attenuation=WATER_ATTENUATION, label=KIDNEY)
+    canvas.paint(
+        kidney, uptake["renal cortex"], structure="renal cortex", attenuation=WATER_ATTENUATION, label=KIDNEY
+    )
     pelvis = Ellipsoid((centre[0] - side * 9 * size, centre[1] - 3, z), (9 * size, 8 * size, 20 * size))
-    canvas.paint(pelvis, uptake["renal pelvis"] * rng.uniform(0.6, 1.4))
+    canvas.paint(pelvis, uptake["renal pelvis"] * rng.uniform(0.6, 1.4), structure="renal pelvis")
     if rng.random() < 0.5:
         ureter_z = z - rng.uniform(0.02, 0.09) * person.height_mm
         spot = (
             (centre[0] - side * 18, centre[1] - 8, ureter_z),
             (centre[0] - side * 20, centre[1] - 10, ureter_z - 15),
         )
-        canvas.paint(Tube(spot, (3.0, 3.0)), uptake["renal pelvis"] * rng.uniform(0.5, 2))
+        canvas.paint(
+            Tube(spot, (3.0, 3.0)), uptake["renal pelvis"] * rng.uniform(0.5, 2), structure="renal pelvis"
+        )
 
 
 def _paint_bowel(
@@ -128,6 +151,7 @@ def _paint_bowel(
         canvas.paint(
             intersection(loop, inner),
             uptake["small bowel"] * rng.lognormal(-0.1, 0.4),
+            structure="small bowel",
             attenuation=WATER_ATTENUATION,
         )
     frame = (
@@ -137,5 +161,7 @@ def _paint_bowel(
     )  # fmt: skip
     for first, last in pairwise(frame):
         part = intersection(Tube((place(*first), place(*last)), (20.0, 19.0)), inner)
-        canvas.paint(part, uptake["colon"] * rng.lognormal(0, 0.4), attenuation=WATER_ATTENUATION)
+        canvas.paint(
+            part, uptake["colon"] * rng.lognormal(0, 0.4), structure="colon", attenuation=WATER_ATTENUATION
+        )
         canvas.paint(shrunk(part, 7.0), 0.6, attenuation=0.0 if rng.random() < 0.2 else WATER_ATTENUATION)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from AMDiffLib.simulation.shapes import Ellipsoid, Shape, Solid, Tube, union
+from AMDiffLib.simulation.profile import Profile
+from AMDiffLib.simulation.shapes import Ellipsoid, Shape, Solid, Tube, shallowest, union
 
 # Half-widths in mm of a 1.75 m, BMI 23 adult at heights given as a share of body height.
 _LEVELS = (0.45, 0.475, 0.50, 0.53, 0.57, 0.61, 0.66, 0.70, 0.75, 0.79, 0.815, 0.83, 0.842, 0.87)
@@ -30,6 +33,11 @@ class Person:
     lowest: float
     highest: float
     breath: float
+
+    @property
+    def length_mm(self) -> float:
+        """Length of the part that is scanned."""
+        return (self.highest - self.lowest) * self.height_mm
 
     @property
     def weight_kg(self) -> float:
@@ -67,14 +75,15 @@ class Person:
             wall = np.array(_WALL) * self.build
             half_width, half_depth = half_width - wall, half_depth - 0.7 * wall
         half_width, half_depth = np.maximum(half_width, 1.0), np.maximum(half_depth, 1.0)
+        width, thickness = Profile(levels, half_width), Profile(levels, half_depth)
         bottom, top = self.level(0.465), self.level(0.885 if inset != "cavity" else 0.83)
 
-        def depth(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-            a = np.interp(z, levels, half_width).astype(np.float32)
-            b = np.interp(z, levels, half_depth).astype(np.float32)
+        def depth(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+            a = width(z)
+            b = thickness(z)
             # A superellipse is flatter at the back and sides than an ellipse, as people are.
-            radius = (np.abs(x / a) ** 2.4 + np.abs(y / b) ** 2.4) ** np.float32(1 / 2.4)
-            return np.minimum((1 - radius) * np.minimum(a, b), np.minimum(z - bottom, top - z))
+            radius = ((x / a).abs() ** 2.4 + (y / b).abs() ** 2.4) ** (1 / 2.4)
+            return shallowest((1 - radius) * torch.minimum(a, b), z - bottom, top - z)
 
         reach_x, reach_y = float(half_width.max()), float(half_depth.max())
         return Solid(((-reach_x, -reach_y, bottom), (reach_x, reach_y, top)), depth)

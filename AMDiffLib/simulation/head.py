@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
+import torch
 
 from AMDiffLib.simulation.body import Person
 from AMDiffLib.simulation.canvas import Canvas
@@ -17,18 +17,28 @@ def paint_head(canvas: Canvas, person: Person, uptake: dict[str, float]) -> None
     floor = person.level(0.912)
     inside = shrunk(head, 13.0)
     brain = Solid(
-        inside.bounds(), lambda x, y, z: np.minimum(inside.depth(x, y, z), z - floor + 0.18 * (y + 10))
+        inside.bounds(), lambda x, y, z: torch.minimum(inside.depth(x, y, z), z - floor + 0.18 * (y + 10))
     )
-    canvas.paint(brain, uptake["grey matter"], attenuation=WATER_ATTENUATION, label=0)
+    canvas.paint(
+        brain, uptake["grey matter"], structure="grey matter", attenuation=WATER_ATTENUATION, label=0
+    )
     centre_z = person.level(0.945)
     white = intersection(
         shrunk(brain, 11.0),
-        Solid(inside.bounds(), lambda x, y, z: np.abs(x) - 3 + 12 * np.sin(z / 7) * np.sin(y / 8)),
+        Solid(inside.bounds(), lambda x, y, z: x.abs() - 3 + 12 * torch.sin(z / 7) * torch.sin(y / 8)),
     )
-    canvas.paint(white, uptake["white matter"])
+    canvas.paint(white, uptake["white matter"], structure="white matter")
     for side in (-1, 1):
-        canvas.paint(Ellipsoid((side * 17.0, -8.0, centre_z - 8), (8.0, 20.0, 12.0)), uptake["deep nuclei"])
-        canvas.paint(Ellipsoid((side * 8.0, 0.0, centre_z + 10), (5.0, 26.0, 7.0)), uptake["ventricles"])
+        canvas.paint(
+            Ellipsoid((side * 17.0, -8.0, centre_z - 8), (8.0, 20.0, 12.0)),
+            uptake["deep nuclei"],
+            structure="deep nuclei",
+        )
+        canvas.paint(
+            Ellipsoid((side * 8.0, 0.0, centre_z + 10), (5.0, 26.0, 7.0)),
+            uptake["ventricles"],
+            structure="ventricles",
+        )
         canvas.paint(
             Ellipsoid((side * 58.0, -5.0, person.level(0.893)), (9.0, 13.0, 17.0)), uptake["salivary glands"]
         )
@@ -39,13 +49,13 @@ def paint_head(canvas: Canvas, person: Person, uptake: dict[str, float]) -> None
             Ellipsoid((side * 17.0, -22.0, person.level(0.846)), (8.0, 8.0, 18.0)), uptake["thyroid"]
         )
     cerebellum = intersection(Ellipsoid((0.0, 42.0, person.level(0.914)), (46.0, 30.0, 24.0)), inside)
-    canvas.paint(cerebellum, uptake["cerebellum"], attenuation=WATER_ATTENUATION)
+    canvas.paint(cerebellum, uptake["cerebellum"], structure="cerebellum", attenuation=WATER_ATTENUATION)
     shares = (0.60, 0.68, 0.76, 0.82, 0.87, 0.912)
     cord = tuple(
         (0.0, spine_y(person, f) + 26 * person.build * (0.7 if f > 0.8 else 1), person.level(f))
         for f in shares
     )
-    canvas.paint(Tube(cord, (6.0,) * len(cord)), uptake["spinal cord"])
+    canvas.paint(Tube(cord, (6.0,) * len(cord)), uptake["spinal cord"], structure="spinal cord")
     canvas.paint(
         Tube(((0.0, -45.0, person.level(0.905)), (0.0, -62.0, person.level(0.925))), (13.0, 10.0)),
         0.3,

@@ -2,74 +2,164 @@
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
 
+from AMDiffLib.errors import BadInput
 from AMDiffLib.simulation.abdomen import paint_abdomen
 from AMDiffLib.simulation.body import Person, draw_person
-from AMDiffLib.simulation.canvas import Canvas
+from AMDiffLib.simulation.canvas import Canvas, Deformation
 from AMDiffLib.simulation.chest import paint_chest, paint_vessels
+from AMDiffLib.simulation.coarsening import fullest_lesions, majority
 from AMDiffLib.simulation.envelope import paint_envelope
 from AMDiffLib.simulation.head import paint_head
+from AMDiffLib.simulation.lesion_places import places_in_person
 from AMDiffLib.simulation.lesions import paint_lesions
 from AMDiffLib.simulation.random_fields import smooth_field
 from AMDiffLib.simulation.skeleton import paint_skeleton
-from AMDiffLib.simulation.tissue import LUNG
+from AMDiffLib.simulation.texture import paint_texture
 from AMDiffLib.simulation.uptake import draw_uptake
+
+_HEALTHY_SHARE = 0.12
 
 
 @dataclass(frozen=True, kw_only=True)
 class Phantom:
-    """Arrays are (z, y, x): `suv` in g/mL, `attenuation` at 511 keV in 1/cm, labels of organs and lesions."""
+    """A person on a grid; tensors are (z, y, x), x to the left, y to the back, z to the head.
 
-    person: Person
-    voxel_mm: float
-    suv: np.ndarray
-    attenuation: np.ndarray
-    organs: np.ndarray
-    lesions: np.ndarray
+    Attributes:
+        suv: g/mL, float32.
+        attenuation: at 511 keV, 1/cm, float32.
+        organs: uint8, the label values of `AMDiffLib.labels`.
+        lesions: uint8, instance numbers 1..n.
+        structures: uint8, position in `structure_names` of what was painted there; 0 is nothing.
+        spacing_mm: (dz, dy, dx).
+        height_cm, female: None where the source does not tell.
+    """
+
+    suv: Tensor
+    attenuation: Tensor
+    organs: Tensor
+    lesions: Tensor
+    structures: Tensor
+    structure_names: tuple[str, ...]
+    spacing_mm: tuple[float, float, float]
+    weight_kg: float
+    height_cm: float | None = None
+    female: bool | None = None
+
+    def coarsened(self, factor: int = 2) -> Phantom:
+        """Return the phantom on voxels `factor` times as wide: means, and the most frequent labels.
+
+        A lesion keeps the voxels of which it fills half or more, or its fullest voxel where there is none.
+
+        Raises:
+            BadInput: the grid cannot be divided by `factor`.
+        """
+        if factor < 1 or any(n % factor for n in self.suv.shape):
+            raise BadInput(
+                f"a phantom of {tuple(self.suv.shape)} voxels cannot be coarsened by {factor}; "
+                "each side must be a multiple of the factor"
+            )
+
+        def mean(volume: Tensor) -> Tensor:
+            return F.avg_pool3d(volume[None, None], factor)[0, 0]
+
+        return Phantom(
+            suv=mean(self.suv),
+            attenuation=mean(self.attenuation),
+            organs=majority(self.organs, factor),
+            lesions=fullest_lesions(self.lesions, factor),
+            structures=majority(self.structures, factor),
+            structure_names=self.structure_names,
+            spacing_mm=tuple(factor * s for s in self.spacing_mm),
+            weight_kg=self.weight_kg,
+            height_cm=self.height_cm,
+            female=self.female,
+        )
 
 
-def make_phantom(rng: np.random.Generator, *, voxel_mm: float = 4.0, size: int = 144) -> Phantom:
-    """Paint a random person on a grid of `size` x `size` transaxial voxels."""
-    person = draw_person(rng)
-    uptake = draw_uptake(rng)
-    slices = int(np.ceil((person.highest - person.lowest) * person.height_mm / voxel_mm))
-    canvas = Canvas((slices, size, size), voxel_mm, rng, bend_mm=float(rng.uniform(3, 6)))
+def make_phantom(
+    seed: int | Sequence[int],
+    *,
+    spacing_mm: tuple[float, float, float] = (2.0, 2.0, 2.0),
+    field_of_view_mm: float = 576.0,
+    device: torch.device | str = "cpu",
+    healthy_share: float = _HEALTHY_SHARE,
+) -> Phantom:
+    """Paint the random person of this seed.
+
+    The same seed gives the same person on every grid and device: random numbers are drawn by structure and in
+    physical space, on the CPU.
+
+    Args:
+        seed: a number or several.
+        spacing_mm: (dz, dy, dx).
+        field_of_view_mm: side of the square slices; what lies outside the circle in it is cut off.
+        device: where the arrays are made and stay.
+        healthy_share: how many people have no lesion, 0..1.
+    """
+    seeds = [seed] if np.isscalar(seed) else list(seed)
+
+    def draws(part: str) -> np.random.Generator:
+        # Each part has a stream of its own, so that a change to one leaves the others as they were.
+        return np.random.default_rng([*seeds, zlib.crc32(part.encode())])
+
+    person = draw_person(draws("person"))
+    uptake = draw_uptake(draws("uptake"))
+    dz, dy, dx = spacing_mm
+    slices = 2 * int(np.ceil(person.length_mm / dz / 2))
+    shape = (slices, _even(field_of_view_mm / dy), _even(field_of_view_mm / dx))
+    canvas = Canvas(
+        shape, spacing_mm, deformation=_draw_deformation(person, draws("deformation"), device), device=device
+    )
     paint_envelope(canvas, person, uptake)
-    paint_abdomen(canvas, person, uptake, rng)
+    paint_abdomen(canvas, person, uptake, draws("abdomen"))
     paint_chest(canvas, person, uptake)
     paint_skeleton(canvas, person, uptake)
     paint_vessels(canvas, person, uptake)
     paint_head(canvas, person, uptake)
-    _texture(canvas, rng)
-    paint_lesions(canvas, person, rng)
-    _clear_outside(canvas)
+    paint_texture(canvas, draws("texture"))
+    paint_lesions(
+        canvas, places_in_person(person, draws("places")), draws("lesions"), healthy_share=healthy_share
+    )
+    _clear_outside(canvas, field_of_view_mm / 2)
     return Phantom(
-        person=person,
-        voxel_mm=voxel_mm,
         suv=canvas.suv,
         attenuation=canvas.attenuation,
         organs=canvas.organs,
         lesions=canvas.lesions,
+        structures=canvas.structures,
+        structure_names=tuple(canvas.structure_names),
+        spacing_mm=tuple(spacing_mm),
+        weight_kg=person.weight_kg,
+        height_cm=person.height_mm / 10,
+        female=person.female,
     )
 
 
-def _texture(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Let uptake vary within organs; dependent parts of the lungs take up more."""
-    fine = smooth_field(canvas.shape, canvas.voxel_mm, 14.0, rng)
-    broad = smooth_field(canvas.shape, canvas.voxel_mm, 50.0, rng)
-    canvas.suv *= np.clip(1 + 0.08 * fine + 0.05 * broad, 0.5, 1.6)
-    back = canvas.coordinates[1] / 100
-    lungs = canvas.organs == LUNG
-    canvas.suv[lungs] *= np.clip(1 + 0.35 * back[lungs], 0.6, 1.5)
+def _even(count: float) -> int:
+    return 2 * round(count / 2)
 
 
-def _clear_outside(canvas: Canvas) -> None:
-    """Empty what lies outside the circle that the projector sees."""
-    size = canvas.shape[1]
-    offset = np.arange(size) - (size - 1) / 2
-    outside = offset[:, None] ** 2 + offset[None, :] ** 2 > (size / 2 - 1) ** 2
-    for array in (canvas.suv, canvas.attenuation, canvas.organs, canvas.lesions):
-        array[:, outside] = 0
+def _draw_deformation(person: Person, rng: np.random.Generator, device: torch.device | str) -> Deformation:
+    box = ((-320.0, -320.0, -20.0), (320.0, 320.0, person.length_mm + 20.0))
+    fields = tuple(
+        (float(rng.uniform(low, high)), tuple(smooth_field(box, scale, rng, device=device) for _ in range(3)))
+        for scale, low, high in ((110.0, 3.0, 6.0), (32.0, 0.7, 1.3))
+    )
+    return Deformation(fields=fields)
+
+
+def _clear_outside(canvas: Canvas, radius_mm: float) -> None:
+    """Empty what lies outside the circle that a scanner sees."""
+    x, y, _ = canvas.axes(tuple(slice(0, n) for n in canvas.shape))
+    outside = x[None, :] ** 2 + y[:, None] ** 2 > radius_mm**2
+    for array in (canvas.suv, canvas.attenuation, canvas.organs, canvas.lesions, canvas.structures):
+        array.masked_fill_(outside, 0)

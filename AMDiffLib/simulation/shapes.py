@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
+import torch
+from torch import Tensor
 
 Point = tuple[float, float, float]
 Bounds = tuple[Point, Point]
-Coordinates = tuple[np.ndarray, np.ndarray, np.ndarray]
+Depth = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def rotation(*, about_x: float = 0.0, about_y: float = 0.0, about_z: float = 0.0) -> np.ndarray:
@@ -45,17 +48,18 @@ class Ellipsoid:
         centre = np.asarray(self.centre)
         return tuple(centre - reach), tuple(centre + reach)
 
-    def depth(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+    def depth(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
         """Return the signed distance in mm, positive inside."""
         offset = [x - self.centre[0], y - self.centre[1], z - self.centre[2]]
         if self.turn is not None:
             back = self.turn.T
-            offset = [sum(np.float32(back[i, j]) * offset[j] for j in range(3)) for i in range(3)]
-        unit = [o / np.float32(a) for o, a in zip(offset, self.semi_axes, strict=True)]
-        radius = np.sqrt(sum(u * u for u in unit))
-        slope = np.sqrt(sum((u / np.float32(a)) ** 2 for u, a in zip(unit, self.semi_axes, strict=True)))
-        smallest = np.float32(min(self.semi_axes))
-        return np.where(slope > 1e-6, radius * (1 - radius) / np.maximum(slope, 1e-6), smallest)
+            offset = [sum(float(back[i, j]) * offset[j] for j in range(3)) for i in range(3)]
+        unit = [o / float(a) for o, a in zip(offset, self.semi_axes, strict=True)]
+        radius = torch.sqrt(sum(u * u for u in unit))
+        slope = torch.sqrt(sum((u / float(a)) ** 2 for u, a in zip(unit, self.semi_axes, strict=True)))
+        # At the centre the quotient is 0 / 0; the smallest semi-axis is its limit along that axis.
+        depth = radius * (1 - radius) / slope.clamp_min(1e-6)
+        return torch.where(slope > 1e-6, depth, float(min(self.semi_axes)))
 
 
 @dataclass(frozen=True)
@@ -70,21 +74,18 @@ class Tube:
         points, radius = np.asarray(self.points), max(self.radii)
         return tuple(points.min(axis=0) - radius), tuple(points.max(axis=0) + radius)
 
-    def depth(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+    def depth(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
         """Return the signed distance in mm, positive inside."""
         deepest = None
         ends = zip(self.points[:-1], self.points[1:], self.radii[:-1], self.radii[1:], strict=True)
         for start, end, first_radius, last_radius in ends:
-            axis = np.asarray(end, dtype=np.float32) - np.asarray(start, dtype=np.float32)
-            dx, dy, dz = x - start[0], y - start[1], z - start[2]
-            along = np.clip(
-                (dx * axis[0] + dy * axis[1] + dz * axis[2]) / max(float(axis @ axis), 1e-6), 0, 1
-            )
-            away = np.sqrt(
-                (dx - along * axis[0]) ** 2 + (dy - along * axis[1]) ** 2 + (dz - along * axis[2]) ** 2
-            )
-            depth = first_radius + along * (last_radius - first_radius) - away
-            deepest = depth if deepest is None else np.maximum(deepest, depth)
+            axis = [float(e) - float(s) for s, e in zip(start, end, strict=True)]
+            length = max(sum(a * a for a in axis), 1e-6)
+            offset = (x - float(start[0]), y - float(start[1]), z - float(start[2]))
+            along = (sum(o * a for o, a in zip(offset, axis, strict=True)) / length).clamp(0, 1)
+            away = torch.sqrt(sum((o - along * a) ** 2 for o, a in zip(offset, axis, strict=True)))
+            depth = float(first_radius) + along * float(last_radius - first_radius) - away
+            deepest = depth if deepest is None else torch.maximum(deepest, depth)
         return deepest
 
 
@@ -93,13 +94,13 @@ class Solid:
     """Any shape given by its bounds and depth function."""
 
     box: Bounds
-    function: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+    function: Depth
 
     def bounds(self) -> Bounds:
         """Return the corners (x, y, z) in mm of a box that holds the shape."""
         return self.box
 
-    def depth(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+    def depth(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
         """Return the signed distance in mm, positive inside."""
         return self.function(x, y, z)
 
@@ -107,20 +108,28 @@ class Solid:
 Shape = Ellipsoid | Tube | Solid
 
 
+def deepest(*depths: Tensor) -> Tensor:
+    """Return the depth in the union of solids whose depths are given."""
+    return reduce(torch.maximum, depths)
+
+
+def shallowest(*depths: Tensor) -> Tensor:
+    """Return the depth in the intersection of solids whose depths are given."""
+    return reduce(torch.minimum, depths)
+
+
 def union(*shapes: Shape) -> Solid:
     """Return the shape that holds all `shapes`."""
     low = np.min([s.bounds()[0] for s in shapes], axis=0)
     high = np.max([s.bounds()[1] for s in shapes], axis=0)
-    return Solid(
-        (tuple(low), tuple(high)), lambda x, y, z: np.maximum.reduce([s.depth(x, y, z) for s in shapes])
-    )
+    return Solid((tuple(low), tuple(high)), lambda x, y, z: deepest(*(s.depth(x, y, z) for s in shapes)))
 
 
 def intersection(shape: Shape, *others: Shape) -> Solid:
     """Return the part of `shape` that lies in all `others`."""
     return Solid(
         shape.bounds(),
-        lambda x, y, z: np.minimum.reduce([shape.depth(x, y, z), *(o.depth(x, y, z) for o in others)]),
+        lambda x, y, z: shallowest(shape.depth(x, y, z), *(o.depth(x, y, z) for o in others)),
     )
 
 
@@ -128,15 +137,24 @@ def difference(shape: Shape, *holes: Shape) -> Solid:
     """Return `shape` without the `holes`."""
     return Solid(
         shape.bounds(),
-        lambda x, y, z: np.minimum.reduce([shape.depth(x, y, z), *(-h.depth(x, y, z) for h in holes)]),
+        lambda x, y, z: shallowest(shape.depth(x, y, z), *(-h.depth(x, y, z) for h in holes)),
     )
 
 
 def shrunk(shape: Shape, millimetres: float) -> Solid:
     """Return `shape` with its surface moved inwards."""
-    return Solid(shape.bounds(), lambda x, y, z: shape.depth(x, y, z) - np.float32(millimetres))
+    low, high = (np.asarray(corner) for corner in shape.bounds())
+    margin = np.minimum(millimetres, (high - low) / 2)
+    return Solid(
+        (tuple(low + margin), tuple(high - margin)), lambda x, y, z: shape.depth(x, y, z) - millimetres
+    )
 
 
 def shell(shape: Shape, thickness: float) -> Solid:
     """Return the outermost `thickness` mm of `shape`."""
-    return difference(shape, shrunk(shape, thickness))
+
+    def depth(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+        inside = shape.depth(x, y, z)
+        return torch.minimum(inside, thickness - inside)
+
+    return Solid(shape.bounds(), depth)

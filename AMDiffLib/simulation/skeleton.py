@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from AMDiffLib.simulation.body import Person
 from AMDiffLib.simulation.canvas import Canvas
@@ -13,6 +15,7 @@ from AMDiffLib.simulation.shapes import (
     Tube,
     intersection,
     rotation,
+    shallowest,
     shell,
     shrunk,
     union,
@@ -37,7 +40,7 @@ def paint_skeleton(canvas: Canvas, person: Person, uptake: dict[str, float]) -> 
     """Paint every bone with its uptake, attenuation and label."""
 
     def paint(shape: Shape, name: str) -> None:
-        canvas.paint(shape, uptake[name], attenuation=BONE_ATTENUATION, label=BONE)
+        canvas.paint(shape, uptake[name], structure=name, attenuation=BONE_ATTENUATION, label=BONE)
 
     for name, shape in _trunk_bones(person):
         paint(shape, name)
@@ -65,9 +68,9 @@ def _vertebrae(person: Person) -> list[tuple[str, Shape]]:
 
 
 def _drum(centre: tuple[float, float, float], a: float, b: float, half_height: float) -> Solid:
-    def depth(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        radius = np.sqrt(((x - centre[0]) / np.float32(a)) ** 2 + ((y - centre[1]) / np.float32(b)) ** 2)
-        return np.minimum((1 - radius) * min(a, b), half_height - np.abs(z - centre[2]))
+    def depth(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+        radius = torch.sqrt(((x - centre[0]) / a) ** 2 + ((y - centre[1]) / b) ** 2)
+        return torch.minimum((1 - radius) * min(a, b), half_height - (z - centre[2]).abs())
 
     low = (centre[0] - a, centre[1] - b, centre[2] - half_height)
     return Solid((low, (centre[0] + a, centre[1] + b, centre[2] + half_height)), depth)
@@ -83,16 +86,16 @@ def _ribs(person: Person) -> Solid:
         reach = np.radians((70, 168, 168, 168, 168, 165, 160, 150, 140, 130, 95, 70)[index])
         ribs.append((head, drop, reach if index else np.radians(150)))
 
-    def depth(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        beneath = cavity.depth(x, y, z) + np.float32(5.5)
-        turn = np.arctan2(np.abs(x), y + np.float32(0.1 * half_depth))
-        wall = np.float32(4.0) - np.abs(beneath)
-        deepest = np.full(np.broadcast_shapes(x.shape, y.shape, z.shape), -1e3, np.float32)
+    def depth(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+        beneath = cavity.depth(x, y, z) + 5.5
+        turn = torch.arctan2(x.abs(), y + 0.1 * half_depth)
+        wall = 4.0 - beneath.abs()
+        deepest = torch.full_like(x, -1e3)
         for head, drop, reach in ribs:
-            height = head - drop * (1 - np.cos(turn)) / 2
-            rib = np.minimum(np.float32(5.5) - np.abs(z - height), (reach - turn) * np.float32(half_depth))
-            np.maximum(deepest, rib, out=deepest)
-        return np.minimum(wall, deepest)
+            height = head - drop * (1 - torch.cos(turn)) / 2
+            rib = torch.minimum(5.5 - (z - height).abs(), (reach - turn) * half_depth)
+            deepest = torch.maximum(deepest, rib)
+        return torch.minimum(wall, deepest)
 
     (low_x, low_y, _), (high_x, high_y, _) = cavity.bounds()
     box = ((low_x - 12, low_y - 12, person.level(0.60)), (high_x + 12, high_y + 12, person.level(0.83)))
@@ -114,8 +117,8 @@ def _trunk_bones(person: Person) -> list[tuple[str, Shape]]:
     low, high = person.level(0.523), person.level(0.598)
     wings = Solid(
         bowl.bounds(),
-        lambda x, y, z: np.minimum.reduce(
-            [bowl.depth(x, y, z), z - low, high - z, np.abs(x) - 42 * size, y + 45 * size - 0.3 * (high - z)]
+        lambda x, y, z: shallowest(
+            *[bowl.depth(x, y, z), z - low, high - z, x.abs() - 42 * size, y + 45 * size - 0.3 * (high - z)]
         ),
     )
     bones = [("sternum", sternum), ("sacrum", sacrum), ("pelvis", wings)]
