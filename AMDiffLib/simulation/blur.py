@@ -3,30 +3,63 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Literal
 
+import numpy as np
+import scipy.special
 import torch
-import torch.nn.functional as F
 
 FWHM_PER_SIGMA = 2 * math.sqrt(2 * math.log(2))
+Beyond = Literal["edge", "zero"]
 
 
-def gaussian_blur(volume: torch.Tensor, fwhm_mm: float | tuple[float, ...], voxel_mm: float) -> torch.Tensor:
-    """Blur the last three axes of `volume` (..., D, H, W) by `fwhm_mm` (for all, or one per axis).
+def gaussian_blur(
+    volume: torch.Tensor,
+    fwhm_mm: float | Sequence[float],
+    spacing_mm: float | Sequence[float],
+    *,
+    beyond: Beyond = "edge",
+) -> torch.Tensor:
+    """Blur the last three axes of `volume` (..., D, H, W); width and spacing are one for all, or (z, y, x).
 
-    What lies beyond an edge is taken to be as the edge is.
+    What lies `beyond` an edge is taken to be as the edge is, or zero; with zero the blur is its own adjoint.
     """
     widths = (fwhm_mm,) * 3 if isinstance(fwhm_mm, int | float) else fwhm_mm
+    spacings = (spacing_mm,) * 3 if isinstance(spacing_mm, int | float) else spacing_mm
     blurred = volume
-    for axis, width in zip((-3, -2, -1), widths, strict=True):
-        sigma = width / FWHM_PER_SIGMA / voxel_mm
-        if sigma < 0.05:
-            continue
-        reach = max(1, math.ceil(4 * sigma))
-        position = torch.arange(-reach, reach + 1, dtype=torch.float32, device=volume.device)
-        kernel = torch.exp(-0.5 * (position / sigma) ** 2)
-        kernel = kernel / kernel.sum()
-        moved = blurred.movedim(axis, -1)
-        rows = moved.reshape(-1, 1, moved.shape[-1])
-        padded = F.pad(rows, (reach, reach), mode="replicate")
-        blurred = F.conv1d(padded, kernel[None, None]).reshape(moved.shape).movedim(-1, axis)
+    for axis, width, spacing in zip((-3, -2, -1), widths, spacings, strict=True):
+        blurred = blur_axis(blurred, axis, fwhm_voxels=width / spacing, beyond=beyond)
     return blurred
+
+
+def blur_axis(
+    tensor: torch.Tensor, axis: int, *, fwhm_voxels: float, beyond: Beyond = "edge"
+) -> torch.Tensor:
+    """Blur one axis of `tensor`.
+
+    The kernel is Lindeberg's discrete Gaussian, whose variance is exact also below a voxel. It is applied as
+    a dense matrix: on processors and GPUs alike, that is several times faster than a convolution.
+    """
+    if fwhm_voxels <= 0:
+        return tensor
+    axis %= tensor.ndim
+    matrix = _kernel_matrix(tensor.shape[axis], fwhm_voxels / FWHM_PER_SIGMA, beyond).to(tensor.device)
+    if axis == tensor.ndim - 1:
+        return tensor @ matrix.T
+    before, after = math.prod(tensor.shape[:axis]), math.prod(tensor.shape[axis + 1 :])
+    return (matrix @ tensor.reshape(before, -1, after)).reshape(tensor.shape)
+
+
+@lru_cache(maxsize=64)
+def _kernel_matrix(length: int, sigma: float, beyond: Beyond) -> torch.Tensor:
+    position = np.arange(length)
+    taps = scipy.special.ive(position, sigma**2)
+    matrix = taps[np.abs(position[:, None] - position[None, :])]
+    if beyond == "edge":
+        # The share of the kernel that hangs over an end falls on the last voxel there.
+        overhang = 0.5 - taps[0] / 2 - np.cumsum(taps) + taps[0]
+        matrix[:, 0] += overhang
+        matrix[:, -1] += overhang[::-1]
+    return torch.from_numpy(matrix.astype(np.float32))
