@@ -44,6 +44,7 @@ _PARTS = (
     "export",
     "measurement_table",
     "display",
+    "subject_hierarchy",
     "scene_import",
     "packages",
     "run",

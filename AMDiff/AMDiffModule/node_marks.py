@@ -7,6 +7,7 @@ import slicer
 _SUV_QUANTITY = ("126400", "DCM", "Standardized Uptake Value")
 _SUV_BODY_WEIGHT = ("{SUVbw}g/ml", "UCUM", "Standardized Uptake Value body weight")
 _SYNTHETIC_ATTRIBUTE = "AMDiff.synthetic"
+_SUV_FACTOR_ATTRIBUTE = "AMDiff.inputSuvFactor"
 
 
 def is_marked_as_suv(volume_node) -> bool:
@@ -37,6 +38,16 @@ def is_synthetic(node) -> bool:
 def mark_as_synthetic(node) -> None:
     """Say in an attribute, which a saved scene keeps, that the node is a result of this module."""
     node.SetAttribute(_SYNTHETIC_ATTRIBUTE, "1")
+
+
+def remember_suv_factor(denoised_node, factor: float) -> None:
+    """Write into a result what turns its input's values into SUV, in g/mL per unit."""
+    denoised_node.SetAttribute(_SUV_FACTOR_ATTRIBUTE, repr(factor))
+
+
+def suv_factor_of_input(denoised_node) -> float:
+    """Return what `remember_suv_factor` wrote."""
+    return float(denoised_node.GetAttribute(_SUV_FACTOR_ATTRIBUTE))
 
 
 def _coded_entry(value: str, scheme: str, meaning: str):

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import slicer
-
 from .display import show_lesions_and_organs, use_pet_window
 from .measurement_table import fill_table
-from .node_marks import mark_as_suv, mark_as_synthetic
+from .node_marks import mark_as_suv, mark_as_synthetic, remember_suv_factor
+from .subject_hierarchy import put_beside
 from .translation import _
 
-_INPUT_ROLE = "AMDiff.input"
-_DENOISED_ROLE = "AMDiff.denoised"
+INPUT_ROLE = "AMDiff.input"
+DENOISED_ROLE = "AMDiff.denoised"
 
 
 class ImportFailed(RuntimeError):
@@ -47,10 +47,11 @@ def import_results(scene, input_node, results: Path) -> ResultNodes:
         fill_table(table, _existing(results / "measurements.csv"), results / "measurements.json")
         for node in (denoised, segmentation, table):
             mark_as_synthetic(node)
-            node.AddNodeReferenceID(_INPUT_ROLE, input_node.GetID())
-            _put_beside(scene, node, input_node)
+            node.AddNodeReferenceID(INPUT_ROLE, input_node.GetID())
+            put_beside(scene, node, input_node)
         for node in (segmentation, table):
-            node.AddNodeReferenceID(_DENOISED_ROLE, denoised.GetID())
+            node.AddNodeReferenceID(DENOISED_ROLE, denoised.GetID())
+        remember_suv_factor(denoised, _suv_factor(results / "report.json"))
         use_pet_window(denoised)
         show_lesions_and_organs(segmentation)
     return ResultNodes(input=input_node, denoised=denoised, segmentation=segmentation, table=table)
@@ -60,9 +61,9 @@ def find_results(scene, input_node) -> ResultNodes | None:
     """Return the latest complete results of `input_node`, also in a scene that was saved and loaded again."""
     if input_node is None:
         return None
-    for denoised in reversed(_referring(scene, "vtkMRMLScalarVolumeNode", _INPUT_ROLE, input_node)):
-        segmentations = _referring(scene, "vtkMRMLSegmentationNode", _DENOISED_ROLE, denoised)
-        tables = _referring(scene, "vtkMRMLTableNode", _DENOISED_ROLE, denoised)
+    for denoised in reversed(_referring(scene, "vtkMRMLScalarVolumeNode", INPUT_ROLE, input_node)):
+        segmentations = _referring(scene, "vtkMRMLSegmentationNode", DENOISED_ROLE, denoised)
+        tables = _referring(scene, "vtkMRMLTableNode", DENOISED_ROLE, denoised)
         if segmentations and tables:
             return ResultNodes(
                 input=input_node, denoised=denoised, segmentation=segmentations[-1], table=tables[-1]
@@ -108,27 +109,18 @@ def _read(scene, storage_class: str, path: Path, node) -> None:
     node.SetName(name)
 
 
+def _suv_factor(report_json: Path) -> float:
+    """Return what turns the input's values into SUV, in g/mL per unit; 1 where they were SUV already."""
+    if not report_json.is_file():
+        return 1.0
+    report = json.loads(report_json.read_text(encoding="utf-8"))
+    return float(report["input"].get("suv_factor") or 1.0)
+
+
 def _existing(path: Path) -> Path:
     if not path.is_file():
         raise ImportFailed(_("The result {file} is missing.").format(file=path.name))
     return path
-
-
-def _put_beside(scene, node, input_node) -> None:
-    """Move a node to where the input is in the subject hierarchy, usually a patient's study."""
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
-    if hierarchy is None:
-        return
-    nowhere = hierarchy.GetInvalidItemID()
-    input_item = hierarchy.GetItemByDataNode(input_node)
-    parent = hierarchy.GetItemParent(input_item) if input_item != nowhere else nowhere
-    if parent == nowhere:
-        parent = hierarchy.GetSceneItemID()
-    item = hierarchy.GetItemByDataNode(node)
-    if item == nowhere:
-        hierarchy.CreateItem(parent, node)
-    else:
-        hierarchy.SetItemParent(item, parent)
 
 
 @contextmanager
