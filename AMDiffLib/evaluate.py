@@ -120,8 +120,8 @@ def _evaluate_case(
     from AMDiffLib.evaluation.cases import load_case
     from AMDiffLib.evaluation.scores import score_case
     from AMDiffLib.image.overview import write_overview
+    from AMDiffLib.inference.lesions import label_lesions
     from AMDiffLib.inference.pipeline import denoise_and_segment
-    from AMDiffLib.quantification.lesions import label_lesions
 
     began = time.monotonic()
     case = load_case(entry, truth)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from AMDiffLib.quantification.lesions import label_lesions
+from AMDiffLib.inference.lesions import label_lesions
 
 SPACING = (4.0, 4.0, 4.0)  # 0.064 mL a voxel
 

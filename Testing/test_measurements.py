@@ -136,7 +136,8 @@ def test_csv_is_one_table_with_units_in_its_names(a_volume, lesions, organs, tmp
     measured.to_csv(tmp_path / "measurements.csv")
     with (tmp_path / "measurements.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert [row["kind"] for row in rows] == ["lesion"] * 3 + ["total"] + ["organ"] * 7
+    assert [row["kind"] for row in rows] == ["lesion"] * 3 + ["total"] + ["organ"] * 7 + ["reference"] * 3
+    assert all("Not for diagnosis" in row["notice"] for row in rows)
     assert float(rows[0]["tlg_g"]) == pytest.approx(measured.lesions[0].tlg_g, rel=1e-5)
     assert rows[0]["name"] == "Lesion 1"
     assert float(rows[3]["mtv_ml"]) == pytest.approx(sum(float(row["mtv_ml"]) for row in rows[:3]), rel=1e-5)
@@ -147,14 +148,40 @@ def test_csv_is_one_table_with_units_in_its_names(a_volume, lesions, organs, tmp
 
 def test_json_holds_the_same_values_and_says_what_they_mean(a_volume, lesions, organs, tmp_path):
     measured = measure(a_volume.suv, lesions, organs, volume=a_volume)
-    measured.to_json(tmp_path / "measurements.json")
+    beside = measure(2.0 * a_volume.suv, lesions, organs, volume=a_volume)
+    measured.to_json(tmp_path / "measurements.json", beside)
     content = json.loads((tmp_path / "measurements.json").read_text(encoding="utf-8"))
     assert content["lesions"][1]["suv_peak_g_per_ml"] == measured.lesions[1].suv_peak
+    assert content["lesions"][1]["low_count_suv_peak_g_per_ml"] == beside.lesions[1].suv_peak
     assert content["total"]["lesion_count"] == 3
     assert len(content["organs"]) == 7
-    used = {key for row in (*content["lesions"], content["total"], *content["organs"]) for key in row}
-    assert used == set(content["definitions"])
+    assert "Not for diagnosis" in content["notice"]
+    everything = (*content["lesions"], content["total"], *content["organs"], *content["references"])
+    assert {key for row in everything for key in row} == set(content["definitions"])
     assert "1 mL sphere" in content["definitions"]["suv_peak_g_per_ml"]
+    assert "denoised" in content["definitions"]["suv_peak_g_per_ml"]
+    assert "low-count" in content["definitions"]["low_count_suv_peak_g_per_ml"]
+
+
+def test_low_count_and_denoised_values_stand_side_by_side(a_volume, lesions, organs, tmp_path):
+    measured = measure(a_volume.suv, lesions, organs, volume=a_volume)
+    beside = measure(2.0 * a_volume.suv, lesions, organs, volume=a_volume)
+    measured.to_csv(tmp_path / "measurements.csv", beside)
+    with (tmp_path / "measurements.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    # Lesions, total, the three lowest organs of which two are there: twice the SUV, twice the TLG, one MTV.
+    for row in (*rows[:4], rows[4], rows[5]):
+        for name in ("suv_max_g_per_ml", "suv_mean_g_per_ml"):
+            assert float(row[f"low_count_{name}"]) == pytest.approx(2 * float(row[name]), rel=1e-4)
+    assert float(rows[0]["low_count_tlg_g"]) == pytest.approx(2 * float(rows[0]["tlg_g"]), rel=1e-4)
+    assert "low_count_mtv_ml" not in rows[0]
+
+
+def test_measurements_of_other_lesions_do_not_stand_side_by_side(a_volume, lesions, organs, tmp_path):
+    measured = measure(a_volume.suv, lesions, organs, volume=a_volume)
+    fewer = measure(a_volume.suv, np.where(lesions == 3, 0, lesions), organs, volume=a_volume)
+    with pytest.raises(ValueError, match="same lesions"):
+        measured.to_csv(tmp_path / "measurements.csv", fewer)
 
 
 def test_values_that_are_not_numbers_and_other_shapes_are_refused(a_volume, lesions, organs):

@@ -9,11 +9,14 @@ from typing import Any
 from AMDiffLib.image.overview import write_overview
 from AMDiffLib.image.volume import PetVolume
 from AMDiffLib.image.writing import write_denoised, write_segmentation
+from AMDiffLib.inference.lesions import label_lesions
 from AMDiffLib.inference.pipeline import Result
 from AMDiffLib.inference.provenance import provenance
 from AMDiffLib.progress import Reporter
-from AMDiffLib.quantification.lesions import label_lesions
-from AMDiffLib.quantification.measurements import measure
+from AMDiffLib.quantification.anatomy import Anatomy
+from AMDiffLib.quantification.lean_body_mass import BodyMeasures
+from AMDiffLib.quantification.lesion_regions import regions_of
+from AMDiffLib.quantification.measurements import MeasureOptions, measure_anatomy
 
 DENOISED = "denoised.nrrd"
 SEGMENTATION = "segmentation.seg.nrrd"
@@ -30,12 +33,20 @@ def write_results(folder: Path, volume: PetVolume, result: Result, reporter: Rep
     reporter.check_cancelled()
     write_segmentation(folder / SEGMENTATION, volume, lesions, result.organs)
     reporter.check_cancelled()
-    measurements = measure(result.denoised, lesions, result.organs, volume=volume)
-    measurements.to_csv(folder / MEASUREMENTS_CSV)
-    measurements.to_json(folder / MEASUREMENTS_JSON)
+    anatomy = Anatomy.of(regions_of(lesions), result.organs, volume)
+    options = MeasureOptions(percist=True, body=_body_measures(volume))
+    low_count = measure_anatomy(volume.suv, anatomy, options)
+    measurements = measure_anatomy(result.denoised, anatomy, options)
+    measurements.to_csv(folder / MEASUREMENTS_CSV, low_count)
+    measurements.to_json(folder / MEASUREMENTS_JSON, low_count)
     reporter.check_cancelled()
     write_overview(folder / OVERVIEW, volume.suv, result.denoised, lesions, result.organs, volume.spacing)
     return [DENOISED, SEGMENTATION, MEASUREMENTS_CSV, MEASUREMENTS_JSON, OVERVIEW]
+
+
+def _body_measures(volume: PetVolume) -> BodyMeasures:
+    """What the DICOM headers say of the patient's body; nothing for other files."""
+    return BodyMeasures(**{name: volume.source.get(name) for name in ("height_m", "weight_kg", "sex")})
 
 
 def write_report(

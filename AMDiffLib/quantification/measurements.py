@@ -1,79 +1,48 @@
-"""What is measured in a PET volume: each lesion, the patient's totals, and each organ."""
+"""What is measured in a PET volume: each lesion, the patient's totals, each organ, the reference regions."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from AMDiffLib.labels import ORGANS
-from AMDiffLib.quantification import tables
-from AMDiffLib.quantification.location import Location, locate
-from AMDiffLib.quantification.suv_metrics import PEAK_RADIUS_MM, suv_peak, voxel_volume_ml
-
-if TYPE_CHECKING:
-    from AMDiffLib.image.volume import PetVolume
-
-
-@dataclass(frozen=True, kw_only=True)
-class LesionMeasurement:
-    """One lesion. SUV in g/mL, volumes in mL, TLG in g; centroids are (x, y, z)."""
-
-    number: int
-    location: Location
-    suv_max: float
-    suv_mean: float
-    suv_peak: float
-    mtv_ml: float
-    tlg_g: float
-    centroid_lps_mm: tuple[float, float, float]
-    centroid_index: tuple[float, float, float]
+from AMDiffLib.quantification.anatomy import Anatomy
+from AMDiffLib.quantification.grid import Grid, grown, index_to_lps, voxel_volume_ml, within
+from AMDiffLib.quantification.lean_body_mass import BodyMeasures
+from AMDiffLib.quantification.lesion_regions import LesionRegion, regions_of
+from AMDiffLib.quantification.measured import (
+    LesionMeasurement,
+    Measurements,
+    OrganMeasurement,
+    TotalMeasurement,
+)
+from AMDiffLib.quantification.reference_regions import BLOOD_POOL, LIVER, LIVER_SPHERE, ReferenceUptake
+from AMDiffLib.quantification.response_criteria import (
+    deauville_score,
+    patient_deauville,
+    percist_threshold,
+)
+from AMDiffLib.quantification.suv_metrics import PEAK_RADIUS_MM, suv_peak
+from AMDiffLib.quantification.threshold_volume import FIXED_SUV, SHARE_OF_MAXIMUM, threshold_volume
 
 
 @dataclass(frozen=True, kw_only=True)
-class TotalMeasurement:
-    """All lesions of the patient together; SUV are None without lesions."""
+class MeasureOptions:
+    """What is measured beside SUV, MTV and TLG; `body` is needed for PERCIST only."""
 
-    lesion_count: int
-    mtv_ml: float
-    tlg_g: float
-    suv_max: float | None
-    suv_mean: float | None
-    suv_peak: float | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class OrganMeasurement:
-    """One organ without its lesion voxels; SUV are None where nothing of it was found."""
-
-    label: int
-    name: str
-    suv_max: float | None
-    suv_mean: float | None
-    volume_ml: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measurements:
-    """All that is measured in one PET volume."""
-
-    lesions: tuple[LesionMeasurement, ...]
-    total: TotalMeasurement
-    organs: tuple[OrganMeasurement, ...]
-
-    def to_csv(self, path: str | Path) -> None:
-        """Write one tidy table: a row per lesion, the total, a row per organ; units in the column names."""
-        tables.write_csv(path, self)
-
-    def to_json(self, path: str | Path) -> None:
-        """Write the same values with their definitions."""
-        tables.write_json(path, self)
+    deauville: bool = False
+    percist: bool = False
+    body: BodyMeasures = field(default_factory=BodyMeasures)
 
 
 def measure(
-    suv: np.ndarray, lesion_instances: np.ndarray, organs: np.ndarray, *, volume: PetVolume
+    suv: np.ndarray,
+    lesion_instances: np.ndarray,
+    organs: np.ndarray,
+    *,
+    volume: Grid,
+    options: MeasureOptions | None = None,
 ) -> Measurements:
     """Measure every lesion and organ.
 
@@ -86,91 +55,152 @@ def measure(
     Raises:
         ValueError: the three arrays are not of one shape, or a measured value is not a finite number.
     """
-    suv, lesion_instances, organs = (np.asarray(array) for array in (suv, lesion_instances, organs))
-    if not suv.shape == lesion_instances.shape == organs.shape == tuple(volume.suv.shape):
+    lesion_instances, organs = np.asarray(lesion_instances), np.asarray(organs)
+    if lesion_instances.shape != organs.shape:
+        raise ValueError(f"the lesions have the shape {lesion_instances.shape}, the organs {organs.shape}")
+    anatomy = Anatomy.of(regions_of(lesion_instances), organs, volume)
+    return measure_anatomy(suv, anatomy, options)
+
+
+def measure_anatomy(suv: np.ndarray, anatomy: Anatomy, options: MeasureOptions | None = None) -> Measurements:
+    """Measure a known anatomy in one volume; several volumes of one patient share it.
+
+    Raises:
+        ValueError: the volume is not of the anatomy's shape, or holds values that are not finite numbers.
+    """
+    suv, options = np.asarray(suv), options or MeasureOptions()
+    if suv.shape != anatomy.organs.shape:
         raise ValueError(
-            f"the SUV image {suv.shape}, lesions {lesion_instances.shape} and organs {organs.shape} must "
-            f"have the shape of the input, {tuple(volume.suv.shape)}"
+            f"the SUV image has the shape {suv.shape}, lesions and organs have {anatomy.organs.shape}"
         )
     if not np.isfinite(suv).all():
         raise ValueError("the SUV image to be measured holds values that are not finite numbers")
-    lesions = _measure_lesions(suv, lesion_instances, organs, volume)
+    references = {
+        name: anatomy.references.uptake(suv, name, anatomy.grid.spacing)
+        for name in anatomy.references.indices
+    }
+    remarks = list(anatomy.references.missing)
+    sul, threshold = None, None
+    if options.percist:
+        reason = options.body.reason_no_sul()
+        if reason:
+            remarks.append(f"No PERCIST: {reason}")
+        else:
+            sul = options.body.sul_per_suv()
+            threshold = percist_threshold(references[LIVER_SPHERE].suv_mean, references[LIVER_SPHERE].suv_sd)
+            threshold = None if threshold is None else threshold * sul
+    lesions = tuple(
+        _measure_lesion(suv, region, anatomy, references, options, sul=sul, threshold_sul=threshold)
+        for region in anatomy.lesions
+    )
     return Measurements(
         lesions=lesions,
-        total=_measure_total(lesions),
-        organs=_measure_organs(suv, lesion_instances, organs, voxel_volume_ml(volume.spacing)),
+        total=_measure_total(lesions, options, threshold),
+        organs=_measure_organs(suv, anatomy),
+        references=tuple(references.values()),
+        remarks=tuple(remarks),
     )
 
 
-def _measure_lesions(
-    suv: np.ndarray, lesion_instances: np.ndarray, organs: np.ndarray, volume: PetVolume
-) -> tuple[LesionMeasurement, ...]:
-    from scipy import ndimage
-
-    measured = []
-    boxes = ndimage.find_objects(lesion_instances.astype(np.int32, copy=False))
-    for number, box in enumerate(boxes, start=1):
-        if box is None:
-            continue
-        lesion = lesion_instances[box] == number
-        values = suv[box][lesion].astype(np.float64)
-        mtv_ml = values.size * voxel_volume_ml(volume.spacing)
-        voxels = np.argwhere(lesion) + [side.start for side in box]
-        index = tuple(float(i) for i in voxels.mean(axis=0)[::-1])
-        near = _grown(box, suv.shape, volume.spacing)
-        measured.append(
-            LesionMeasurement(
-                number=number,
-                location=locate(voxels, organs, volume.spacing),
-                suv_max=float(values.max()),
-                suv_mean=float(values.mean()),
-                suv_peak=suv_peak(suv[near], lesion_instances[near] == number, volume.spacing),
-                mtv_ml=mtv_ml,
-                tlg_g=float(values.mean()) * mtv_ml,
-                centroid_lps_mm=_to_lps(index, volume),
-                centroid_index=index,
-            )
+def _measure_lesion(
+    suv: np.ndarray,
+    region: LesionRegion,
+    anatomy: Anatomy,
+    references: dict[str, ReferenceUptake],
+    options: MeasureOptions,
+    *,
+    sul: float | None,
+    threshold_sul: float | None,
+) -> LesionMeasurement:
+    spacing = anatomy.grid.spacing
+    values = suv[region.box][region.mask].astype(np.float64)
+    highest, mean = float(values.max()), float(values.mean())
+    mtv_ml = values.size * voxel_volume_ml(spacing)
+    near = grown(region.box, suv.shape, spacing, PEAK_RADIUS_MM + max(spacing))
+    mask = np.zeros(suv[near].shape, bool)
+    mask[within(region.box, near)] = region.mask
+    peak = suv_peak(suv[near], mask, spacing)
+    contour = {"lesions": anatomy.any_lesion, "spacing": spacing}
+    fixed = threshold_volume(suv, region, threshold=FIXED_SUV, **contour)
+    # A share of a maximum that is not positive is no contour.
+    relative = (
+        threshold_volume(suv, region, threshold=SHARE_OF_MAXIMUM * highest, **contour)
+        if highest > 0
+        else None
+    )
+    index = tuple(float(i) for i in region.voxels.mean(axis=0)[::-1])
+    return LesionMeasurement(
+        number=region.number,
+        name=region.name,
+        rejected_as=region.rejected_as,
+        location=anatomy.location_of(region),
+        suv_max=highest,
+        suv_mean=mean,
+        suv_peak=peak,
+        mtv_ml=mtv_ml,
+        tlg_g=mean * mtv_ml,
+        mtv_suv_4_ml=fixed.volume_ml,
+        tlg_suv_4_g=fixed.tlg_g,
+        mtv_41_percent_ml=relative.volume_ml if relative else None,
+        tlg_41_percent_g=relative.tlg_g if relative else None,
+        suv_max_to_liver=_ratio(highest, references[LIVER].suv_mean),
+        suv_max_to_blood_pool=_ratio(highest, references[BLOOD_POOL].suv_mean),
+        deauville=deauville_score(
+            highest,
+            blood_pool_max=references[BLOOD_POOL].suv_max,
+            liver_max=references[LIVER_SPHERE].suv_max,
         )
-    return tuple(measured)
-
-
-def _grown(
-    box: tuple[slice, ...], shape: tuple[int, ...], spacing: tuple[float, float, float]
-) -> tuple[slice, ...]:
-    """Grow a box so that the SUVpeak sphere around any of its voxels lies within it or leaves the image."""
-    reach = [int(np.ceil(PEAK_RADIUS_MM / size)) + 1 for size in reversed(spacing)]
-    return tuple(
-        slice(max(0, side.start - r), min(n, side.stop + r))
-        for side, r, n in zip(box, reach, shape, strict=True)
+        if options.deauville
+        else None,
+        sul_peak=None if sul is None else peak * sul,
+        percist_measurable=None if threshold_sul is None else peak * sul >= threshold_sul,
+        centroid_lps_mm=index_to_lps(index, anatomy.grid),
+        centroid_index=index,
     )
 
 
-def _to_lps(index: tuple[float, ...], volume: PetVolume) -> tuple[float, float, float]:
-    direction = np.asarray(volume.direction, float).reshape(3, 3)
-    point = np.asarray(volume.origin) + direction @ (np.asarray(volume.spacing) * np.asarray(index))
-    return tuple(float(p) for p in point)
+def _ratio(value: float, reference: float | None) -> float | None:
+    return value / reference if reference is not None and reference > 0 else None
 
 
-def _measure_total(lesions: tuple[LesionMeasurement, ...]) -> TotalMeasurement:
-    mtv_ml = sum(lesion.mtv_ml for lesion in lesions)
-    tlg_g = sum(lesion.tlg_g for lesion in lesions)
+def _measure_total(
+    lesions: tuple[LesionMeasurement, ...], options: MeasureOptions, threshold_sul: float | None
+) -> TotalMeasurement:
+    accepted = [lesion for lesion in lesions if lesion.rejected_as is None]
+
+    def total(name: str) -> float | None:
+        values = [getattr(lesion, name) for lesion in accepted]
+        return None if None in values else float(sum(values))
+
+    def highest(name: str) -> float | None:
+        return max((v for v in (getattr(lesion, name) for lesion in accepted) if v is not None), default=None)
+
+    mtv_ml, tlg_g = total("mtv_ml"), total("tlg_g")
     return TotalMeasurement(
-        lesion_count=len(lesions),
-        mtv_ml=float(mtv_ml),
-        tlg_g=float(tlg_g),
-        suv_max=max((lesion.suv_max for lesion in lesions), default=None),
-        suv_mean=tlg_g / mtv_ml if lesions else None,
-        suv_peak=max((lesion.suv_peak for lesion in lesions), default=None),
+        lesion_count=len(accepted),
+        rejected_count=len(lesions) - len(accepted),
+        mtv_ml=mtv_ml,
+        tlg_g=tlg_g,
+        mtv_suv_4_ml=total("mtv_suv_4_ml"),
+        tlg_suv_4_g=total("tlg_suv_4_g"),
+        mtv_41_percent_ml=total("mtv_41_percent_ml"),
+        tlg_41_percent_g=total("tlg_41_percent_g"),
+        suv_max=highest("suv_max"),
+        suv_mean=tlg_g / mtv_ml if accepted else None,
+        suv_peak=highest("suv_peak"),
+        deauville=patient_deauville([lesion.deauville for lesion in accepted]) if options.deauville else None,
+        sul_peak=highest("sul_peak"),
+        percist_threshold_sul=threshold_sul,
     )
 
 
-def _measure_organs(
-    suv: np.ndarray, lesion_instances: np.ndarray, organs: np.ndarray, voxel_ml: float
-) -> tuple[OrganMeasurement, ...]:
-    healthy = np.where(lesion_instances == 0, organs, 0)
+def _measure_organs(suv: np.ndarray, anatomy: Anatomy) -> tuple[OrganMeasurement, ...]:
+    voxel_ml = voxel_volume_ml(anatomy.grid.spacing)
+    inside = np.flatnonzero((anatomy.organs != 0) & ~anatomy.any_lesion)
+    labels, suv_inside = anatomy.organs.ravel()[inside], suv.ravel()[inside]
     measured = []
     for organ in ORGANS:
-        values = suv[healthy == organ.label].astype(np.float64)
+        values = suv_inside[labels == organ.label].astype(np.float64)
         measured.append(
             OrganMeasurement(
                 label=organ.label,

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
+
+from AMDiffLib.quantification.grid import bounding_box, grown, voxel_volume_ml, within
 
 PEAK_SPHERE_ML = 1.0
 PEAK_RADIUS_MM = (3.0 * PEAK_SPHERE_ML * 1000.0 / (4.0 * math.pi)) ** (1.0 / 3.0)  # 6.2 mm
@@ -52,23 +55,21 @@ def suv_peak(suv: np.ndarray, mask: np.ndarray, spacing: Sequence[float]) -> flo
     Raises:
         ValueError: the lesion has no voxel.
     """
-    from scipy.signal import fftconvolve
-
     mask = np.asarray(mask) != 0
-    box = _bounding_box(mask)
-    weights = sphere_weights(spacing)
-    reach = [size // 2 for size in weights.shape]
-    around = tuple(
-        slice(max(0, side.start - r), min(size, side.stop + r))
-        for side, r, size in zip(box, reach, mask.shape, strict=True)
-    )
-    values = np.asarray(suv[around], np.float64)
-    # The sphere is symmetric, so convolution and correlation are the same. Where it leaves the image,
-    # `cover` is the part of its weight that is left.
-    total = _centred(fftconvolve(values, weights), reach, values.shape)
-    cover = _centred(fftconvolve(np.ones_like(values), weights), reach, values.shape)
-    centres = mask[around]
-    return float((total[centres] / cover[centres]).max())
+    offsets, weights = _sphere(tuple(float(size) for size in spacing))
+    box = bounding_box(mask)
+    around = grown(box, mask.shape, spacing, PEAK_RADIUS_MM + max(spacing))
+    reach = np.abs(offsets).max(axis=0)
+    values = np.pad(np.asarray(suv[around], np.float64), [(r, r) for r in reach])
+    inside = np.pad(np.ones(suv[around].shape), [(r, r) for r in reach])
+    centres = np.argwhere(mask[box]) + [side.start for side in within(box, around)] + reach
+    strides = np.array([values.shape[1] * values.shape[2], values.shape[2], 1])
+    places, steps = centres @ strides, offsets @ strides
+    total, cover = np.zeros(len(places)), np.zeros(len(places))
+    for step, weight in zip(steps, weights, strict=True):
+        total += weight * values.ravel()[places + step]
+        cover += weight * inside.ravel()[places + step]
+    return float((total / cover).max())
 
 
 def tlg(suv: np.ndarray, mask: np.ndarray, spacing: Sequence[float]) -> float:
@@ -77,22 +78,9 @@ def tlg(suv: np.ndarray, mask: np.ndarray, spacing: Sequence[float]) -> float:
     return float(inside.sum(dtype=np.float64)) * voxel_volume_ml(spacing)
 
 
-def voxel_volume_ml(spacing: Sequence[float]) -> float:
-    """Return a voxel's volume in mL from its (x, y, z) size in mm."""
-    x, y, z = (float(size) for size in spacing)
-    return x * y * z / 1000.0
-
-
-def _bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
-    if not mask.any():
-        raise ValueError("the lesion has no voxel")
-    box = []
-    for axis in range(mask.ndim):
-        others = tuple(other for other in range(mask.ndim) if other != axis)
-        where = np.flatnonzero(mask.any(axis=others))
-        box.append(slice(int(where[0]), int(where[-1]) + 1))
-    return tuple(box)
-
-
-def _centred(full: np.ndarray, reach: Sequence[int], shape: Sequence[int]) -> np.ndarray:
-    return full[tuple(slice(r, r + size) for r, size in zip(reach, shape, strict=True))]
+@lru_cache(maxsize=8)
+def _sphere(spacing: tuple[float, float, float]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the (z, y, x) steps from the sphere's middle to the voxels it touches, and their weights."""
+    weights = sphere_weights(spacing)
+    offsets = np.argwhere(weights > 0) - [size // 2 for size in weights.shape]
+    return offsets, weights[weights > 0]

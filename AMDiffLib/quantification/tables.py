@@ -7,35 +7,79 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from AMDiffLib.quantification.column_definitions import COLUMNS, LOW_COUNT, NOTICE, UPTAKE
+from AMDiffLib.quantification.reference_regions import DEFINITIONS as REFERENCE_DEFINITIONS
+
 if TYPE_CHECKING:
-    from AMDiffLib.quantification.measurements import LesionMeasurement, Measurements, OrganMeasurement
-
-COLUMNS = {
-    "kind": "lesion, total (all lesions together) or organ",
-    "name": "name of the segment that was measured",
-    "label": "lesion number, or the organ's label value",
-    "location": "organ that holds most of the lesion, or the nearest organ; unknown where none was found",
-    "location_distance_mm": "0 inside that organ, else shortest distance between voxel centres",
-    "location_inside_percent": "share of the lesion's voxels inside that organ",
-    "lesion_count": "number of lesions",
-    "suv_max_g_per_ml": "largest SUVbw of a voxel",
-    "suv_mean_g_per_ml": "mean SUVbw of the voxels",
-    "suv_peak_g_per_ml": "largest mean SUVbw in a 1 mL sphere (radius 6.2 mm) centred on any voxel of the "
-    "lesion, voxels cut by its surface counted by the share inside",
-    "mtv_ml": "metabolic tumour volume: volume of the lesion's voxels",
-    "tlg_g": "total lesion glycolysis: SUVmean x MTV",
-    "volume_ml": "volume of the organ's voxels; voxels of lesions are left out of all organ values",
-    "centroid_l_mm": "mean voxel position, towards the patient's left (LPS)",
-    "centroid_p_mm": "mean voxel position, towards posterior (LPS)",
-    "centroid_s_mm": "mean voxel position, towards superior (LPS)",
-    "centroid_i": "mean voxel index along the first axis (fastest in memory), from 0",
-    "centroid_j": "mean voxel index along the second axis, from 0",
-    "centroid_k": "mean voxel index along the third axis (slices), from 0",
-}
+    from AMDiffLib.quantification.measured import LesionMeasurement, Measurements
 
 
-def rows(measurements: Measurements) -> list[dict]:
-    """Return one dictionary a row, of the `COLUMNS` that apply: lesions, then the total, then organs."""
+def rows(measurements: Measurements, low_count: Measurements | None = None) -> list[dict]:
+    """Return one dictionary a row, of the `COLUMNS` that apply: lesions, the total, organs, references.
+
+    `low_count` holds the same lesions and organs, measured in the low-count input.
+
+    Raises:
+        ValueError: the two are not of the same lesions.
+    """
+    found = _rows(measurements)
+    if low_count is not None:
+        beside = _rows(low_count)
+        if [row["name"] for row in beside] != [row["name"] for row in found]:
+            raise ValueError("the low-count and the denoised measurements are not of the same lesions")
+        for row, other in zip(found, beside, strict=True):
+            row |= {LOW_COUNT + key: value for key, value in other.items() if key in UPTAKE}
+    for row in found:
+        row["notice"] = NOTICE
+    return found
+
+
+def text_rows(measurements: Measurements, low_count: Measurements | None = None) -> list[dict[str, str]]:
+    """Return the rows as they stand in the CSV: every column, what does not apply or was not found empty."""
+    return [{name: _cell(row.get(name)) for name in COLUMNS} for row in rows(measurements, low_count)]
+
+
+def write_csv(path: str | Path, measurements: Measurements, low_count: Measurements | None = None) -> None:
+    """Write one row per lesion, total, organ and reference region."""
+    with Path(path).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(COLUMNS))
+        writer.writeheader()
+        writer.writerows(text_rows(measurements, low_count))
+
+
+def write_json(path: str | Path, measurements: Measurements, low_count: Measurements | None = None) -> None:
+    """Write the same values as the CSV at full precision, with each name's definition."""
+    lines = rows(measurements, low_count)
+    content = {
+        "format": "amdiff-measurements",
+        "version": 2,
+        "notice": NOTICE,
+        "definitions": {name: text for name, text in COLUMNS.items() if name not in ("kind", "notice")},
+        "reference_regions": REFERENCE_DEFINITIONS,
+        "remarks": list(measurements.remarks),
+        "lesions": _of_kind(lines, "lesion"),
+        "total": _of_kind(lines, "total")[0],
+        "organs": _of_kind(lines, "organ"),
+        "references": _of_kind(lines, "reference"),
+    }
+    Path(path).write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _of_kind(lines: list[dict], kind: str) -> list[dict]:
+    wanted = [row for row in lines if row["kind"] == kind]
+    return [{key: value for key, value in row.items() if key not in ("kind", "notice")} for row in wanted]
+
+
+def _cell(value: object) -> str:
+    """Six significant digits: finer than any of these quantities can be measured, and readable."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _rows(measurements: Measurements) -> list[dict]:
     total = measurements.total
     return [
         *(_lesion_row(lesion) for lesion in measurements.lesions),
@@ -43,54 +87,52 @@ def rows(measurements: Measurements) -> list[dict]:
             "kind": "total",
             "name": "All lesions",
             "lesion_count": total.lesion_count,
+            "rejected_count": total.rejected_count,
             "suv_max_g_per_ml": total.suv_max,
             "suv_mean_g_per_ml": total.suv_mean,
             "suv_peak_g_per_ml": total.suv_peak,
             "mtv_ml": total.mtv_ml,
             "tlg_g": total.tlg_g,
+            "mtv_suv_4_ml": total.mtv_suv_4_ml,
+            "tlg_suv_4_g": total.tlg_suv_4_g,
+            "mtv_41_percent_ml": total.mtv_41_percent_ml,
+            "tlg_41_percent_g": total.tlg_41_percent_g,
+            "deauville_score": total.deauville,
+            "sul_peak_g_per_ml": total.sul_peak,
+            "percist_threshold_sul_g_per_ml": total.percist_threshold_sul,
         },
-        *(_organ_row(organ) for organ in measurements.organs),
+        *(
+            {
+                "kind": "organ",
+                "name": organ.name,
+                "label": organ.label,
+                "suv_max_g_per_ml": organ.suv_max,
+                "suv_mean_g_per_ml": organ.suv_mean,
+                "volume_ml": organ.volume_ml,
+            }
+            for organ in measurements.organs
+        ),
+        *(
+            {
+                "kind": "reference",
+                "name": region.name,
+                "suv_max_g_per_ml": region.suv_max,
+                "suv_mean_g_per_ml": region.suv_mean,
+                "suv_sd_g_per_ml": region.suv_sd,
+                "volume_ml": region.volume_ml,
+            }
+            for region in measurements.references
+        ),
     ]
-
-
-def write_csv(path: str | Path, measurements: Measurements) -> None:
-    """Write one row per lesion, total and organ; what does not apply or was not found is an empty cell."""
-    with Path(path).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(COLUMNS), restval="")
-        writer.writeheader()
-        for row in rows(measurements):
-            writer.writerow({key: _cell(value) for key, value in row.items()})
-
-
-def write_json(path: str | Path, measurements: Measurements) -> None:
-    """Write the same values as the CSV at full precision, with each name's definition."""
-    lines = rows(measurements)
-    content = {
-        "format": "amdiff-measurements",
-        "version": 1,
-        "definitions": {name: text for name, text in COLUMNS.items() if name != "kind"},
-        "lesions": _of_kind(lines, "lesion"),
-        "total": _of_kind(lines, "total")[0],
-        "organs": _of_kind(lines, "organ"),
-    }
-    Path(path).write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def _of_kind(lines: list[dict], kind: str) -> list[dict]:
-    wanted = [row for row in lines if row["kind"] == kind]
-    return [{key: value for key, value in row.items() if key != "kind"} for row in wanted]
-
-
-def _cell(value: object) -> object:
-    """Six significant digits: finer than any of these quantities can be measured, and readable."""
-    return f"{value:.6g}" if isinstance(value, float) else "" if value is None else value
 
 
 def _lesion_row(lesion: LesionMeasurement) -> dict:
     return {
         "kind": "lesion",
-        "name": f"Lesion {lesion.number}",
+        "name": lesion.name,
         "label": lesion.number,
+        "status": "accepted" if lesion.rejected_as is None else "rejected",
+        "rejected_as": lesion.rejected_as,
         "location": lesion.location.organ,
         "location_distance_mm": lesion.location.distance_mm,
         "location_inside_percent": lesion.location.inside_percent,
@@ -99,17 +141,15 @@ def _lesion_row(lesion: LesionMeasurement) -> dict:
         "suv_peak_g_per_ml": lesion.suv_peak,
         "mtv_ml": lesion.mtv_ml,
         "tlg_g": lesion.tlg_g,
+        "mtv_suv_4_ml": lesion.mtv_suv_4_ml,
+        "tlg_suv_4_g": lesion.tlg_suv_4_g,
+        "mtv_41_percent_ml": lesion.mtv_41_percent_ml,
+        "tlg_41_percent_g": lesion.tlg_41_percent_g,
+        "suv_max_to_liver_ratio": lesion.suv_max_to_liver,
+        "suv_max_to_blood_pool_ratio": lesion.suv_max_to_blood_pool,
+        "deauville_score": lesion.deauville,
+        "sul_peak_g_per_ml": lesion.sul_peak,
+        "percist_measurable": lesion.percist_measurable,
         **dict(zip(("centroid_l_mm", "centroid_p_mm", "centroid_s_mm"), lesion.centroid_lps_mm, strict=True)),
         **dict(zip(("centroid_i", "centroid_j", "centroid_k"), lesion.centroid_index, strict=True)),
-    }
-
-
-def _organ_row(organ: OrganMeasurement) -> dict:
-    return {
-        "kind": "organ",
-        "name": organ.name,
-        "label": organ.label,
-        "suv_max_g_per_ml": organ.suv_max,
-        "suv_mean_g_per_ml": organ.suv_mean,
-        "volume_ml": organ.volume_ml,
     }
