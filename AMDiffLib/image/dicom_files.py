@@ -16,6 +16,7 @@ from AMDiffLib.errors import BadInput
 
 PET_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.128"
 MULTI_FRAME_PET = ("1.2.840.10008.5.1.4.1.1.130", "1.2.840.10008.5.1.4.1.1.128.1")
+REAL_WORLD_VALUE_MAP_STORAGE = "1.2.840.10008.5.1.4.1.1.67"
 _DIRECTORY_STORAGE = "1.2.840.10008.1.3.10"
 # What pydicom raises on a damaged file.
 PARSING_ERRORS = (
@@ -34,19 +35,22 @@ PARSING_ERRORS = (
 _ATTRIBUTES_USED = (
     "SOPInstanceUID", "SeriesDescription", "ImageType", "SeriesType", "NumberOfSlices", "Rows", "Columns",
     "PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient", "Manufacturer",
-    "ManufacturerModelName", "PatientName", "PatientID", "PatientWeight", "Units", "SUVType",
+    "ManufacturerModelName", "PatientName", "PatientID", "PatientWeight", "PatientSize", "PatientSex",
+    "Units", "SUVType", "RescaleSlope", "RescaleIntercept", "ReconstructionMethod",
     "DecayCorrection", "CorrectedImage", "SeriesDate", "SeriesTime", "StudyDate", "ContentDate",
     "AcquisitionDate", "AcquisitionTime", "AcquisitionDateTime", "TimezoneOffsetFromUTC",
     "FrameReferenceTime", "ActualFrameDuration", "RadiopharmaceuticalInformationSequence",
+    "RealWorldValueMappingSequence",
 )  # fmt: skip
 
 
 @dataclass(kw_only=True)
 class FoundFiles:
-    """The DICOM files under a folder: PET ones by series, the modalities of others, and those that cannot
-    be read."""
+    """The DICOM files under a folder: PET ones by series, real world value maps, the modalities of others,
+    and those that cannot be read."""
 
     series: dict[str, list[Path]] = field(default_factory=lambda: defaultdict(list))
+    value_maps: list[Path] = field(default_factory=list)
     other_modalities: set[str] = field(default_factory=set)
     multi_frame: bool = False
     unreadable: list[Path] = field(default_factory=list)
@@ -82,7 +86,9 @@ def _sort_in(found: FoundFiles, path: Path) -> None:
         return
     if sop_class == _DIRECTORY_STORAGE:
         return
-    if not modality or not series_uid:
+    if sop_class == REAL_WORLD_VALUE_MAP_STORAGE:
+        found.value_maps.append(path)
+    elif not modality or not series_uid:
         # Every image has both; a header cut short must not pass for some other object.
         found.unreadable.append(path)
     elif sop_class in MULTI_FRAME_PET:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings as python_warnings
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from AMDiffLib.image.dicom_files import (
 )
 from AMDiffLib.image.dicom_geometry import series_geometry
 from AMDiffLib.image.identity import without_identity
+from AMDiffLib.image.real_world_value import cross_check
+from AMDiffLib.image.series_facts import series_facts
 from AMDiffLib.image.suv import corrections, suv_conversion
 
 
@@ -41,19 +44,42 @@ def read_dicom(path: Path, series_uid: str | None = None) -> tuple[dict[str, Any
     # pydicom quotes faulty values in its warnings, and those may be the patient's.
     with python_warnings.catch_warnings():
         python_warnings.simplefilter("ignore")
-        if path.is_dir() or path.name.upper() == "DICOMDIR":
-            found = find_files(path if path.is_dir() else path.parent, recursive=True)
-        else:
-            series_uid = _series_of(path, series_uid)
-            found = find_files(path.parent, recursive=False)
-        paths, headers, warnings = read_headers(found.series[_choose(found, series_uid)])
-        return _volume(path, paths, headers, warnings)
+        found, uid = _find_series(path, series_uid)
+        paths, headers, warnings = read_headers(found.series[uid])
+        return _volume(path, paths, headers, warnings, found.value_maps)
+
+
+def read_series_facts(path: Path, series_uid: str | None = None) -> dict[str, Any]:
+    """Read what the headers of the same series say (see `series_facts`), also where it has no valid SUV.
+
+    Raises:
+        BadInput: no such series, several, or a header that cannot be read.
+    """
+    with python_warnings.catch_warnings():
+        python_warnings.simplefilter("ignore")
+        found, uid = _find_series(path, series_uid)
+        _, headers, _ = read_headers(found.series[uid])
+        return {"series_uid": uid, **series_facts(headers)}
+
+
+def _find_series(path: Path, series_uid: str | None) -> tuple[FoundFiles, str]:
+    if path.is_dir() or path.name.upper() == "DICOMDIR":
+        found = find_files(path if path.is_dir() else path.parent, recursive=True)
+    else:
+        series_uid = _series_of(path, series_uid)
+        found = find_files(path.parent, recursive=False)
+    return found, _choose(found, series_uid)
 
 
 def _volume(
-    path: Path, paths: Sequence[Path], headers: Sequence[Dataset], warnings: list[str]
+    path: Path,
+    paths: Sequence[Path],
+    headers: Sequence[Dataset],
+    warnings: list[str],
+    value_maps: Sequence[Path],
 ) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
     conversion = suv_conversion(headers)
+    check = cross_check(headers, conversion.factors, value_maps)
     geometry = series_geometry(headers)
     first = headers[0]
     suv = np.empty((len(headers), int(first.Rows), int(first.Columns)), np.float32)
@@ -69,8 +95,7 @@ def _volume(
         "path": without_identity(path.name, first),
         "format": "DICOM",
         "series_uid": str(first.get("SeriesInstanceUID") or ""),
-        "manufacturer": str(first.get("Manufacturer") or "").strip() or None,
-        "model": str(first.get("ManufacturerModelName") or "").strip() or None,
+        **series_facts(headers),
         "radionuclide": conversion.radionuclide,
         "units": conversion.units,
         # Without decay correction each slice has its own factor; the median stands for them.
@@ -79,9 +104,11 @@ def _volume(
         "injected_dose_bq": conversion.injected_dose_bq,
         "weight_kg": conversion.weight_kg,
         "uptake_minutes": conversion.uptake_minutes,
+        "suv_cross_check": None if check is None else asdict(check),
         "largest_slice_position_error_mm": geometry.largest_slice_position_error_mm,
     }
-    return fields, facts, [*warnings, *conversion.warnings, *geometry.warnings]
+    more = check.warnings if check else []
+    return fields, facts, [*warnings, *conversion.warnings, *more, *geometry.warnings]
 
 
 def _series_of(path: Path, series_uid: str | None) -> str:

@@ -123,6 +123,12 @@ def _read_image_file(
         "suv_factor",
         "injected_dose_bq",
         "weight_kg",
+        "height_m",
+        "sex",
+        "tracer",
+        "minutes_per_bed",
+        "corrections",
+        "suv_cross_check",
     )
     facts = {
         "path": path.name,
@@ -214,4 +220,5 @@ def _checked(fields: dict[str, Any], facts: dict[str, Any], warnings: list[str])
         )
     facts["sha256"] = hashlib.sha256(np.ascontiguousarray(suv)).hexdigest()
     facts["spacing"] = [float(size) for size in spacing]
+    facts["matrix"] = list(suv.shape[::-1])
     return PetVolume(source=facts, warnings=tuple(warnings), **fields)

@@ -32,15 +32,15 @@ def choose_device(wanted: str, reporter: Reporter) -> torch.device:
     return torch.device("cuda")
 
 
-def check_cuda() -> None:
-    """Raise NoKernelImage, saying what was found, unless the installed torch can run on the first GPU."""
+def check_cuda(index: int = 0) -> None:
+    """Raise NoKernelImage, saying what was found, unless the installed torch can run on GPU `index`."""
     if not torch.cuda.is_available():
         raise NoKernelImage(
             f"torch {torch.__version__} finds no NVIDIA GPU it can use. Choose the CPU, or install the "
             "NVIDIA driver and a torch that was built for CUDA."
         )
-    name = torch.cuda.get_device_name(0)
-    capability = torch.cuda.get_device_capability(0)
+    name = torch.cuda.get_device_name(index)
+    capability = torch.cuda.get_device_capability(index)
     built_for = torch.cuda.get_arch_list()
     if not runs_on(capability, built_for):
         raise NoKernelImage(
@@ -49,7 +49,7 @@ def check_cuda() -> None:
             "that was built for this GPU."
         )
     try:
-        ones = torch.ones((1, 1, 4, 4, 4), device="cuda")
+        ones = torch.ones((1, 1, 4, 4, 4), device=f"cuda:{index}")
         torch.nn.functional.conv3d(ones, ones[..., :3, :3, :3]).sum().item()
     except RuntimeError as error:
         raise NoKernelImage(
