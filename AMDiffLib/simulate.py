@@ -9,89 +9,215 @@ from pathlib import Path
 if not __package__:  # started as a file, as `Slicer --python-script` does
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from AMDiffLib.command import end, run
+from AMDiffLib import command
+from AMDiffLib.cancellation import stop_on_signals
 from AMDiffLib.errors import BadInput
-from AMDiffLib.progress import ConsoleReporter
-from AMDiffLib.simulation.scanner import SCANNERS
+from AMDiffLib.progress import Cancellation, ConsoleReporter, JsonLinesReporter, SilentReporter
+
+DESCRIPTION = """\
+Simulate whole-body 18F-FDG PET: random anatomy and lesions, scatter, randoms, counts, OSEM.
+
+Count levels are percent of the scan's duration. They stand for a shorter scan, not for a lower dose, with
+which randoms would fall faster than trues. Each level's counts are a part of every higher level's.
+
+The data are made on voxels of half the reconstruction's, with a blur that the reconstruction does not model
+(but for quadra) and with imperfect estimates of scatter and randoms. Still, whoever evaluates a model on this
+simulator's data that was trained on this simulator's data must say so.
+"""
+EPILOG = """\
+The output folder receives manifest.json, which `AMDiffLib.train` and `AMDiffLib.evaluate` read, and one
+folder per subject with NRRD volumes: low_count_<level>, high_count, truth (noise-free SUV), organs, lesions,
+and ct and nac_<level> where asked for. An interrupted cohort is continued by the same command.
+"""
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line of the simulator."""
-    description = (
-        "Simulate whole-body 18F-FDG PET: random anatomy and lesions, counts, OSEM. Levels are percent of "
-        "the scan's duration (a shorter scan, not a lower dose); higher levels hold the counts of lower ones."
+    p = argparse.ArgumentParser(
+        prog="python -m AMDiffLib.simulate",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command = argparse.ArgumentParser(prog="AMDiffLib.simulate", description=description)
-    command.add_argument(
-        "--output", type=Path, required=True, help="folder of the cohort; continued if it was interrupted"
-    )
-    command.add_argument(
+    p.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the cohort")
+    p.add_argument(
         "--scanner",
         default="mct",
-        help=f"one or more of {', '.join(SCANNERS)}, comma-separated; they take turns",
+        metavar="NAMES",
+        help="one or more of mct, vision, uexplorer, quadra, discovery-st, by comma; they take turns "
+        "(default: %(default)s)",
     )
-    command.add_argument("--subjects", type=int, default=1, help="how many people (default 1)")
-    command.add_argument(
-        "--first-subject", type=int, default=0, help="number of the first person (default 0)"
+    p.add_argument("--subjects", type=_positive, default=1, metavar="N", help="how many people (default: 1)")
+    p.add_argument(
+        "--first-subject", type=int, default=0, metavar="N", help="number of the first person (default: 0)"
     )
-    command.add_argument(
-        "--levels", default="10", help="count levels in percent, comma-separated (default 10)"
+    p.add_argument(
+        "--levels",
+        metavar="PERCENT",
+        help="count levels in percent of the scan's duration, by comma (default: those of the scanner in "
+        "Table 1 of the AMDiff paper)",
     )
-    command.add_argument(
-        "--seed", type=int, default=0, help="seed of the cohort; the same seed gives the same people"
-    )
-    command.add_argument(
+    p.add_argument("--seed", type=int, default=0, help="the same seed gives the same people (default: 0)")
+    p.add_argument(
         "--vary",
         action="store_true",
-        help="let resolution, iterations and post-filter vary between subjects, as training wants",
+        help="let resolution, scatter, randoms, iterations and post-filter vary between subjects, for "
+        "training data",
     )
-    command.add_argument("--threads", type=int, default=0, help="CPU threads (default: torch's choice)")
-    return command
+    p.add_argument(
+        "--voxel-mm",
+        default="4",
+        metavar="MM|native",
+        help="side of the reconstruction's voxels, or native: the scanner's own (default: %(default)s)",
+    )
+    p.add_argument("--ct", action="store_true", help="also write the CT, in Hounsfield units")
+    p.add_argument(
+        "--nac", action="store_true", help="also reconstruct without attenuation and scatter correction"
+    )
+    p.add_argument(
+        "--healthy-share",
+        type=float,
+        default=0.12,
+        metavar="SHARE",
+        help="share of people without lesions, 0 to 1 (default: %(default)s)",
+    )
+    p.add_argument(
+        "--label-map",
+        type=Path,
+        metavar="FILE",
+        help="anatomy from a label map with TotalSegmentator's names instead of random people",
+    )
+    p.add_argument(
+        "--label-map-ct", type=Path, metavar="FILE", help="the label map's CT in Hounsfield units, if any"
+    )
+    p.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: %(default)s")
+    p.add_argument(
+        "--batch",
+        type=_positive,
+        default=1,
+        metavar="N",
+        help="subjects reconstructed at once; more than 1 pays on a GPU only (default: 1)",
+    )
+    p.add_argument("--threads", type=_positive, metavar="N", help="CPU threads (default: one for each core)")
+    p.add_argument(
+        "--progress",
+        choices=("text", "json"),
+        default="text",
+        help="text: a progress bar; json: one JSON object a line (default: %(default)s)",
+    )
+    return p
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the simulator; return the exit code."""
     options = parser().parse_args(arguments)
-    return run(lambda: _simulate(options), ConsoleReporter())
+    cancellation = Cancellation()
+    stop_on_signals(cancellation)
+    if options.progress == "json":
+        reporter: SilentReporter = JsonLinesReporter(
+            command.take_stdout_for_json(), cancellation=cancellation
+        )
+    else:
+        reporter = ConsoleReporter(cancellation=cancellation)
+    return command.run(lambda: _simulate(options, reporter), reporter)
 
 
-def _simulate(options: argparse.Namespace) -> None:
-    scanners = options.scanner.split(",")
-    unknown = sorted(set(scanners) - set(SCANNERS))
-    if unknown:
-        raise BadInput(f"Unknown scanner {', '.join(unknown)}. Choose from {', '.join(SCANNERS)}.")
-    try:
-        levels = [float(level) for level in options.levels.split(",")]
-    except ValueError:
-        raise BadInput(
-            f"--levels {options.levels!r} is not a list of numbers. Give percentages such as 5,10,20."
-        ) from None
-    for name in scanners:
-        highest = 100 * SCANNERS[name].high_count_factor
-        if not all(0 < level <= highest for level in levels):
-            raise BadInput(
-                f"--levels {options.levels} holds a level outside 0 to {highest:g} %, the most of {name}."
-            )
-
+def _simulate(options: argparse.Namespace, reporter: SilentReporter) -> None:
+    command.require_packages("numpy", "scipy", "SimpleITK", "torch", "tqdm")
     import torch
-    from tqdm import tqdm
 
+    from AMDiffLib.inference.device import choose_device
     from AMDiffLib.simulation.cohort import write_cohort
+    from AMDiffLib.simulation.subject import SimulationSettings
 
     if options.threads:
         torch.set_num_threads(options.threads)
+    scanners = _scanners(options.scanner)
+    settings = SimulationSettings(
+        scanners=scanners,
+        seed=options.seed,
+        levels_percent=_levels(options.levels, scanners),
+        voxel_mm=_voxel_mm(options.voxel_mm),
+        vary=options.vary,
+        nac=options.nac,
+        healthy_share=_share(options.healthy_share),
+        label_map=options.label_map,
+        label_map_ct=_ct_of_label_map(options),
+    )
     written = write_cohort(
         options.output,
-        scanners=scanners,
+        settings,
         subjects=options.subjects,
-        levels_percent=levels,
-        seed=options.seed,
-        vary=options.vary,
         first_subject=options.first_subject,
+        ct=options.ct,
+        device=choose_device(options.device, reporter),
+        batch=options.batch,
+        reporter=reporter,
     )
-    for name in tqdm(written, total=options.subjects, desc="simulating", unit="subject"):
-        tqdm.write(f"{name} is in {options.output}", file=sys.stderr)
+    names = list(written)
+    reporter.done(output_dir=str(options.output), subjects=len(names))
+
+
+def _scanners(text: str) -> tuple[str, ...]:
+    from AMDiffLib.simulation.scanner import SCANNERS
+
+    scanners = tuple(text.split(","))
+    unknown = sorted(set(scanners) - set(SCANNERS))
+    if unknown:
+        raise BadInput(f"Unknown scanner {', '.join(unknown)}. Choose from {', '.join(SCANNERS)}.")
+    return scanners
+
+
+def _levels(text: str | None, scanners: tuple[str, ...]) -> tuple[float, ...] | None:
+    from AMDiffLib.simulation.scanner import SCANNERS
+
+    if text is None:
+        return None
+    try:
+        levels = tuple(float(level) for level in text.split(","))
+    except ValueError:
+        raise BadInput(
+            f"--levels {text!r} is not a list of numbers. Give percentages such as 5,10,20."
+        ) from None
+    if len(set(levels)) < len(levels):
+        raise BadInput(f"--levels {text} names a level twice. Give each once.")
+    for name in scanners:
+        highest = 100 * SCANNERS[name].high_count_factor
+        if not all(0 < level <= highest for level in levels):
+            raise BadInput(f"--levels {text} holds a level outside 0 to {highest:g} %, the most of {name}.")
+    return levels
+
+
+def _voxel_mm(text: str) -> float | None:
+    if text == "native":
+        return None
+    try:
+        voxel_mm = float(text)
+    except ValueError:
+        voxel_mm = 0.0
+    if not 1.0 <= voxel_mm <= 8.0:
+        raise BadInput(f"--voxel-mm is {text!r}; a size from 1 to 8 mm, or native, is expected.")
+    return voxel_mm
+
+
+def _share(share: float) -> float:
+    if not 0 <= share <= 1:
+        raise BadInput(f"--healthy-share is {share:g}; a share from 0 to 1 is expected.")
+    return share
+
+
+def _ct_of_label_map(options: argparse.Namespace) -> Path | None:
+    if options.label_map_ct is not None and options.label_map is None:
+        raise BadInput("--label-map-ct needs --label-map, the anatomy that the CT belongs to.")
+    return options.label_map_ct
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not a positive number")
+    return number
 
 
 if __name__ == "__main__":
-    end(main())
+    command.end(main())

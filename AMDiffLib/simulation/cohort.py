@@ -3,129 +3,162 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 
-import numpy as np
 import SimpleITK as sitk
 import torch
 
-from AMDiffLib.simulation.acquisition import acquire
-from AMDiffLib.simulation.phantom import Phantom, make_phantom
-from AMDiffLib.simulation.projector import StripProjector
-from AMDiffLib.simulation.reconstruction import osem
-from AMDiffLib.simulation.scanner import SCANNERS, Scanner
+from AMDiffLib.errors import BadInput
+from AMDiffLib.progress import Reporter, SilentReporter
+from AMDiffLib.simulation.ct import hounsfield
+from AMDiffLib.simulation.subject import SimulatedSubject, SimulationSettings, simulate_subjects
 
 MANIFEST_FORMAT, MANIFEST_VERSION = "amdiff-manifest", 1
-_ANGLES_AT_LEAST = 160
-
-
-@dataclass(frozen=True, kw_only=True)
-class SimulatedSubject:
-    """One subject's images, (z, y, x): SUV by count level, the high-count reference, and the phantom."""
-
-    scanner: Scanner
-    phantom: Phantom
-    low_count: dict[float, np.ndarray]
-    high_count: np.ndarray
-
-
-def simulate_subject(
-    scanner: Scanner, *, levels_percent: Sequence[float], seed: int, subject: int, vary: bool = False
-) -> SimulatedSubject:
-    """Simulate subject number `subject` of the cohort `seed`.
-
-    `vary` also lets resolution, iterations and post-filter differ from the scanner's protocol.
-    """
-    rng = np.random.default_rng([seed, subject])
-    phantom = make_phantom(rng)
-    injected = float(np.clip(rng.normal(scanner.injected_mbq, scanner.injected_mbq_sd), 100, 500))
-    if vary:
-        scanner = replace(
-            scanner,
-            resolution_mm=scanner.resolution_mm * rng.uniform(0.9, 1.35),
-            filter_mm=float(rng.uniform(3.0, 6.5)),
-            iterations=scanner.iterations + int(rng.integers(0, 2)),
-        )
-    projector = StripProjector(phantom.suv.shape[1], phantom.voxel_mm, _angles(scanner))
-    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-    high = 100 * scanner.high_count_factor
-    levels = sorted({float(high), *map(float, levels_percent)}, reverse=True)
-    measurement = acquire(
-        torch.from_numpy(phantom.suv), torch.from_numpy(phantom.attenuation), projector, scanner,
-        injected_mbq=injected, weight_kg=phantom.person.weight_kg, levels_percent=levels, generator=generator,
-    )  # fmt: skip
-    images = osem(
-        measurement, projector, levels_percent=levels, iterations=scanner.iterations, subsets=scanner.subsets,
-        filter_mm=scanner.filter_mm,
-    )  # fmt: skip
-    return SimulatedSubject(
-        scanner=scanner, phantom=phantom, high_count=images[high].numpy(),
-        low_count={float(level): images[float(level)].numpy() for level in levels_percent},
-    )  # fmt: skip
-
-
-def _angles(scanner: Scanner) -> int:
-    return scanner.subsets * -(-_ANGLES_AT_LEAST // scanner.subsets)
+_SETTINGS_FILE = "settings.json"
 
 
 def write_cohort(
     folder: Path,
+    settings: SimulationSettings,
     *,
-    scanners: Sequence[str],
     subjects: int,
-    levels_percent: Sequence[float],
-    seed: int,
-    vary: bool = False,
     first_subject: int = 0,
+    ct: bool = False,
+    device: torch.device | str = "cpu",
+    batch: int = 1,
+    reporter: Reporter | None = None,
 ) -> Iterator[str]:
-    """Write subjects and a manifest to `folder`, subject by subject; yield each name when it is on disk.
+    """Write subjects and a manifest to `folder`, `batch` at a time; yield each name when it is on disk.
 
-    Scanners take turns. A subject that an earlier, interrupted call has finished is kept as it is.
+    The manifest lists all subjects that the folder holds. A subject that an earlier call has finished is kept
+    as it is; one that was interrupted is made again, the same.
+
+    Raises:
+        BadInput: the folder holds a cohort made with other settings.
+        Cancelled: a stop was requested; finished subjects stay.
     """
+    reporter = reporter or SilentReporter()
     folder.mkdir(parents=True, exist_ok=True)
-    cases: list[dict] = []
-    for index in range(first_subject, first_subject + subjects):
-        scanner = SCANNERS[scanners[index % len(scanners)]]
-        name = f"sim-{seed}-{index:04d}"
-        entry = folder / name / "cases.json"
-        if not entry.exists():
-            subject = simulate_subject(
-                scanner, levels_percent=levels_percent, seed=seed, subject=index, vary=vary
+    _keep_settings(folder, settings, ct)
+    indices = range(first_subject, first_subject + subjects)
+    done = [index for index in indices if _entry(folder, _name(settings, index)).exists()]
+    _write_manifest(folder)
+    for finished, index in enumerate(done, start=1):
+        reporter.progress(finished / subjects)
+        yield _name(settings, index)
+    missing = iter([index for index in indices if index not in set(done)])
+    finished = len(done)
+    while group := list(islice(missing, batch)):
+        names = ", ".join(_name(settings, index) for index in group)
+
+        def say(text: str, names: str = names) -> None:
+            reporter.check_cancelled()
+            reporter.stage("simulate", f"{names}: {text}")
+
+        for subject in simulate_subjects(settings, group, device=device, say=say):
+            say("writing")
+            name = _name(settings, subject.index)
+            _write_subject(folder, name, subject, ct)
+            _write_manifest(folder)
+            finished += 1
+            reporter.progress(finished / subjects)
+            yield name
+
+
+def _name(settings: SimulationSettings, index: int) -> str:
+    return f"sim-{settings.seed}-{index:04d}"
+
+
+def _entry(folder: Path, name: str) -> Path:
+    return folder / name / "cases.json"
+
+
+def _keep_settings(folder: Path, settings: SimulationSettings, ct: bool) -> None:
+    """Write the settings into a new cohort's folder, or hold them against those that are there."""
+    wanted = json.loads(json.dumps({**asdict(settings), "ct": ct}, default=str))
+    file = folder / _SETTINGS_FILE
+    if not file.exists():
+        if (folder / "manifest.json").exists():
+            raise BadInput(
+                f"{folder} holds a cohort without {_SETTINGS_FILE}, so that it cannot be continued. Choose "
+                "another --output."
             )
-            _write_subject(folder, name, subject)
-        cases += json.loads(entry.read_text())
-        manifest = {"format": MANIFEST_FORMAT, "version": MANIFEST_VERSION, "cases": cases}
-        (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
-        yield name
+        _write_whole(file, wanted)
+        return
+    found = json.loads(file.read_text(encoding="utf-8"))
+    differing = [key for key in wanted if found.get(key) != wanted[key]]
+    if differing:
+        texts = [f"{key} {found.get(key)!r} there, {wanted[key]!r} now" for key in differing]
+        raise BadInput(
+            f"{folder} holds a cohort made with other settings ({'; '.join(texts)}). Choose another "
+            "--output, or the same settings."
+        )
 
 
-def _write_subject(folder: Path, name: str, subject: SimulatedSubject) -> None:
+def _write_manifest(folder: Path) -> None:
+    cases = [
+        case
+        for entry in sorted(folder.glob("*/cases.json"))
+        for case in json.loads(entry.read_text(encoding="utf-8"))
+    ]
+    content = {
+        "format": MANIFEST_FORMAT,
+        "version": MANIFEST_VERSION,
+        "source": "AMDiffLib.simulate: levels are shorter scans, not lower doses; a result on these cases of "
+        "a model trained on this simulator's data is a result on its own generator",
+        "cases": cases,
+    }
+    _write_whole(folder / "manifest.json", content)
+
+
+def _write_subject(folder: Path, name: str, subject: SimulatedSubject, ct: bool) -> None:
     (folder / name).mkdir(exist_ok=True)
+    phantom = subject.phantom
 
-    def write(array: np.ndarray, stem: str) -> str:
-        image = sitk.GetImageFromArray(array)
-        image.SetSpacing((subject.phantom.voxel_mm,) * 3)
-        half = subject.phantom.voxel_mm * (array.shape[1] - 1) / 2
-        image.SetOrigin((-half, -half, 0.0))
+    def write(volume: torch.Tensor, stem: str) -> str:
+        image = sitk.GetImageFromArray(volume.numpy())
+        depth_mm, height_mm, width_mm = phantom.spacing_mm
+        image.SetSpacing((width_mm, height_mm, depth_mm))
+        rows, columns = volume.shape[1:]
+        image.SetOrigin((-width_mm * (columns - 1) / 2, -height_mm * (rows - 1) / 2, 0.0))
         sitk.WriteImage(image, str(folder / name / f"{stem}.nrrd"), useCompression=True, compressionLevel=1)
         return f"{name}/{stem}.nrrd"
 
     shared = {
         "high_count": write(subject.high_count, "high_count"),
-        "organs": write(subject.phantom.organs, "organs"),
-        "lesions": write(subject.phantom.lesions, "lesions"),
-        "truth": write(subject.phantom.suv, "truth"),
+        "organs": write(phantom.organs, "organs"),
+        "lesions": write(phantom.lesions, "lesions"),
+        "truth": write(phantom.suv, "truth"),
+        "injected_mbq": round(subject.injected_mbq, 1),
+        "uptake_minutes": subject.scanner.uptake_minutes,
+        "weight_kg": round(phantom.weight_kg, 1),
+        "reconstruction": asdict(subject.reconstruction),
     }
-    cases = [
-        {
+    if ct:
+        shared["ct"] = write(hounsfield(phantom.attenuation).round().to(torch.int16), "ct")
+    cases = []
+    for level, image in subject.low_count.items():
+        case = {
             "subject": name,
             "scanner": subject.scanner.name,
             "counts_percent": level,
-            "low_count": write(array, f"low_count_{level:g}"),
+            "low_count": write(image, f"low_count_{level:g}"),
+            "minutes_per_bed": subject.scanner.minutes * level / 100,
+            "prompts": subject.prompts[level],
+            "effective_counts": subject.effective_counts[level],
             **shared,
         }
-        for level, array in subject.low_count.items()
-    ]
-    (folder / name / "cases.json").write_text(json.dumps(cases, indent=1))
+        if level in subject.nac:
+            case["nac"] = write(subject.nac[level], f"nac_{level:g}")
+        cases.append(case)
+    # Written last, and whole: its presence says that the subject is complete.
+    _write_whole(_entry(folder, name), cases)
+
+
+def _write_whole(file: Path, content: object) -> None:
+    partial = file.with_name(f"{file.name}.partial")
+    partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    partial.replace(file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import torch
 
@@ -28,13 +29,13 @@ def osem(
     With `attenuation_corrected` False neither attenuation nor scatter is corrected, only randoms.
     """
     return osem_batch(
-        [measurement], settings, levels_percent=levels_percent, attenuation_corrected=attenuation_corrected
+        [measurement], [settings], levels_percent=levels_percent, attenuation_corrected=attenuation_corrected
     )[0]
 
 
 def osem_batch(
     measurements: Sequence[Measurement],
-    settings: Reconstruction,
+    settings: Sequence[Reconstruction],
     *,
     levels_percent: Sequence[float] | None = None,
     attenuation_corrected: bool = True,
@@ -45,29 +46,32 @@ def osem_batch(
     fit its cache; where the resolution is modelled, which couples slices, a block is a patient.
 
     Raises:
-        BadInput: the patients were measured with different geometries.
+        BadInput: the patients' geometries, iterations, subsets or resolution models differ.
     """
-    geometry = measurements[0].geometry
-    if any(measurement.geometry != geometry for measurement in measurements):
+    geometry, protocol = measurements[0].geometry, replace(settings[0], filter_mm=0.0)
+    if any(m.geometry != geometry for m in measurements) or any(
+        replace(own, filter_mm=0.0) != protocol for own in settings
+    ):
         raise BadInput(
-            "Patients reconstructed together must share one scan geometry. Reconstruct these apart."
+            "Patients reconstructed together must share geometry, iterations, subsets and resolution model; "
+            "only their post-filters may differ. Reconstruct these apart."
         )
     device = measurements[0].expected.device
     projector = geometry.projector(device)
     levels = [float(level) for level in levels_percent or measurements[0].counts]
     size = geometry.image_size
     volumes = [torch.empty(len(levels), m.slices, size, size, device=device) for m in measurements]
-    at_once = None if settings.psf_mm else max(_COLUMNS_AT_ONCE[device.type] // len(levels), 1)
+    at_once = None if protocol.psf_mm else max(_COLUMNS_AT_ONCE[device.type] // len(levels), 1)
     for pieces in _blocks([measurement.slices for measurement in measurements], at_once):
-        image = _osem_block(measurements, pieces, projector, settings, levels, attenuation_corrected)
+        image = _osem_block(measurements, pieces, projector, protocol, levels, attenuation_corrected)
         done = 0
         for index, span in pieces:
             part = image[:, :, done : done + span.stop - span.start]
             volumes[index][:, span] = part.permute(1, 2, 0).unflatten(2, (size, size))
             done += span.stop - span.start
     return [
-        {level: _filtered(volume, settings, geometry) for level, volume in zip(levels, patient, strict=True)}
-        for patient in volumes
+        {level: _filtered(volume, own, geometry) for level, volume in zip(levels, patient, strict=True)}
+        for patient, own in zip(volumes, settings, strict=True)
     ]
 
 
