@@ -100,13 +100,13 @@ def _draw(scene: CoronalScene, title: str | None) -> Figure:
 
     for index, (name, image) in enumerate(panels):
         axes = axes_at(left + index * (width + gap), bottom, width, height)
-        drawn = _show_suv(axes, scene, scene.denoised if image is None else image)
+        drawn = show_suv(axes, scene, scene.denoised if image is None else image)
         if image is None:
             _paint_segments(axes, scene)
         elif image is scene.truth and scene.truth_lesions is not None:
-            _outline(axes, scene, scene.truth_lesions > 0, np.array(LESION.colour) / 255, 1.0)
+            outline(axes, scene, scene.truth_lesions > 0, np.array(LESION.colour) / 255, 1.0)
         axes.set_title(name, fontsize=11, pad=5)
-    _mark_orientation(figure.axes[0], scene)
+    mark_orientation(figure.axes[0], scene)
 
     bar = axes_at(total_width - right + 0.18, bottom + height * 0.3, 0.14, height * 0.4)
     figure.colorbar(drawn, cax=bar, extend="max")
@@ -119,7 +119,8 @@ def _draw(scene: CoronalScene, title: str | None) -> Figure:
     return figure
 
 
-def _show_suv(axes: Axes, scene: CoronalScene, image: np.ndarray) -> object:
+def show_suv(axes: Axes, scene: CoronalScene, image: np.ndarray) -> object:
+    """Draw a projection in inverted grey, SUVbw 0 to 7 g/mL; returns what a colour bar needs."""
     height_mm, width_mm = scene.size_mm
     drawn = axes.imshow(
         image,
@@ -156,23 +157,25 @@ def _paint_segments(axes: Axes, scene: CoronalScene) -> None:
     for name in _OPACITY_PER_MM:
         if name in scene.depth_mm and name not in ("muscle", "bone"):
             edge = np.array(_structure(name).colour) / 255 * 0.8
-            _outline(axes, scene, scene.depth_mm[name] > 0, edge, 0.7)
+            outline(axes, scene, scene.depth_mm[name] > 0, edge, 0.7)
     if scene.lesion_count:
         red = np.array(LESION.colour) / 255
         mask = (scene.lesions > 0).astype(float)
         filled = np.dstack([np.broadcast_to(red, (*mask.shape, 3)), 0.8 * mask])
         axes.imshow(filled, origin="lower", extent=extent, interpolation="nearest", aspect="equal")
-        _outline(axes, scene, mask > 0, red * 0.6, 0.8)
-        _number_lesions(axes, scene)
+        outline(axes, scene, mask > 0, red * 0.6, 0.8)
+        number_lesions(axes, scene)
 
 
-def _outline(axes: Axes, scene: CoronalScene, mask: np.ndarray, colour: np.ndarray, width: float) -> None:
+def outline(axes: Axes, scene: CoronalScene, mask: np.ndarray, colour: np.ndarray, width: float) -> None:
+    """Draw the edge of a mask of the projection's shape."""
     if mask.any() and not mask.all():
         up, across = ((np.arange(n) + 0.5) * size for n, size in zip(mask.shape, scene.spacing, strict=True))
         axes.contour(across, up, mask.astype(float), [0.5], colors=[colour], linewidths=width)
 
 
-def _number_lesions(axes: Axes, scene: CoronalScene) -> None:
+def number_lesions(axes: Axes, scene: CoronalScene) -> None:
+    """Write their numbers beside the first lesions."""
     from matplotlib.patheffects import withStroke
 
     for number in np.unique(scene.lesions[scene.lesions > 0])[:_MOST_NUMBERS]:
@@ -189,7 +192,8 @@ def _number_lesions(axes: Axes, scene: CoronalScene) -> None:
         )
 
 
-def _mark_orientation(axes: Axes, scene: CoronalScene) -> None:
+def mark_orientation(axes: Axes, scene: CoronalScene) -> None:
+    """Write which side is the patient's right and left, and draw a scale."""
     from matplotlib.patheffects import withStroke
 
     height_mm, width_mm = scene.size_mm

@@ -10,6 +10,7 @@ import SimpleITK as sitk
 
 from AMDiffLib.errors import MissingPackage
 from AMDiffLib.image.terminology import TERMINOLOGY_CONTEXT
+from AMDiffLib.image.voxel_checksum import CHECKSUM_TAG, voxel_checksum
 from AMDiffLib.labels import LESION, ORGANS, Structure
 
 if TYPE_CHECKING:
@@ -79,10 +80,16 @@ def write_segmentation(
     found = [organ for organ in ORGANS if organ.label in present]
     layers, segments = [], []
     if numbers:
-        segments += [_segment(LESION, n, len(layers), f"lesion_{n}", f"Lesion {n}") for n in numbers]
+        segments += [
+            _segment(LESION, lesion_instances == n, n, len(layers), f"lesion_{n}", f"Lesion {n}")
+            for n in numbers
+        ]
         layers.append(np.maximum(lesion_instances, 0))
     if found:
-        segments += [_segment(organ, organ.label, len(layers), organ.name, organ.name) for organ in found]
+        segments += [
+            _segment(organ, organs == organ.label, organ.label, len(layers), organ.name, organ.name)
+            for organ in found
+        ]
         layers.append(np.where(np.isin(organs, [organ.label for organ in found]), organs, 0))
 
     # Slicer's axes are (layer, x, y, z) with the layer fastest in memory; a single layer has no such axis.
@@ -99,7 +106,9 @@ def write_segmentation(
     slicerio.write_segmentation(str(path), content, compression_level=_COMPRESSION_LEVEL)
 
 
-def _segment(structure: Structure, label: int, layer: int, identifier: str, name: str) -> dict:
+def _segment(
+    structure: Structure, mask: np.ndarray, label: int, layer: int, identifier: str, name: str
+) -> dict:
     def code(triple: tuple[str, str, str]) -> list[str]:
         value, scheme, meaning = triple
         return [scheme, value, meaning]
@@ -117,6 +126,8 @@ def _segment(structure: Structure, label: int, layer: int, identifier: str, name
             "category": code(structure.category),
             "type": code(structure.type),
         },
+        # By it an exporter tells a segment that a reader has edited from one that is the model's own.
+        "tags": {CHECKSUM_TAG: voxel_checksum(mask)},
     }
 
 

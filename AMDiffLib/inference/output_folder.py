@@ -49,6 +49,9 @@ class OutputFolder:
         names = sorted(path.name for path in self.temporary.iterdir())
         if self._is_filled():
             for name in names:
+                if (self.folder / name).is_dir():
+                    # A folder is replaced whole: slices of an older series must not stay among the new ones.
+                    shutil.rmtree(self.folder / name)
                 (self.temporary / name).replace(self.folder / name)
             self.temporary.rmdir()
         else:
@@ -66,11 +69,24 @@ class OutputFolder:
         return self.folder.is_dir() and any(self.folder.iterdir())
 
     def _remove_leftovers(self) -> None:
-        pattern = re.compile(rf"\.amdiff-{re.escape(self.folder.name)}-(\d+)")
-        for path in self.folder.parent.iterdir():
-            match = pattern.fullmatch(path.name)
-            if match and (int(match[1]) == os.getpid() or not process_is_alive(int(match[1]))):
-                shutil.rmtree(path, ignore_errors=True)
+        for path in _leftovers(self.folder):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def has_leftovers(folder: Path) -> bool:
+    """Whether a process ended in the middle of writing results into `folder`."""
+    return bool(_leftovers(folder))
+
+
+def _leftovers(folder: Path) -> list[Path]:
+    """Temporary folders of `folder` whose process is dead, or is this one."""
+    pattern = re.compile(rf"\.amdiff-{re.escape(folder.name)}-(\d+)")
+    found = []
+    for path in folder.parent.iterdir():
+        match = pattern.fullmatch(path.name)
+        if match and (int(match[1]) == os.getpid() or not process_is_alive(int(match[1]))):
+            found.append(path)
+    return found
 
 
 def process_is_alive(pid: int) -> bool:

@@ -1,0 +1,1 @@
+"""Results for other systems: DICOM segmentation, structured report and derived PET, a table and a page."""
