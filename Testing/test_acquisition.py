@@ -1,121 +1,152 @@
-"""Counts and their reconstruction: means, variances, nesting and likelihood."""
+"""Scans: expected counts, background, Poisson noise, thinning; and the presets behind them."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from itertools import pairwise
 
-import numpy as np
 import pytest
 import torch
+from cylinder import ATTENUATION, RADIUS_MM, SUV, a_cylinder
 
-from AMDiffLib.simulation.acquisition import acquire, counts_per_projected_suv
-from AMDiffLib.simulation.blur import gaussian_blur
-from AMDiffLib.simulation.projector import StripProjector
-from AMDiffLib.simulation.reconstruction import osem
+from AMDiffLib.errors import BadInput
+from AMDiffLib.simulation import acquisition
+from AMDiffLib.simulation.acquisition import acquire, counted, counts_per_projected_suv
+from AMDiffLib.simulation.background import NO_ERRORS, BackgroundErrors
 from AMDiffLib.simulation.scanner import SCANNERS
 
-SIZE, VOXEL, SLICES = 48, 4.0, 12
 LEVELS = (100.0, 20.0, 5.0)
+MCT = SCANNERS["mct"]
+NO_BACKGROUND = replace(MCT, scatter_fraction=0.0, randoms_to_trues=0.0)
 
 
 @pytest.fixture(scope="module")
-def cylinder() -> tuple[torch.Tensor, torch.Tensor]:
-    offset = (np.arange(SIZE) - (SIZE - 1) / 2) * VOXEL
-    y, x = np.meshgrid(offset, offset, indexing="ij")
-    body = np.repeat(((x**2 + y**2) < 70**2)[None], SLICES, axis=0)
-    return torch.from_numpy(2.0 * body).float(), torch.from_numpy(0.096 * body).float()
-
-
-@pytest.fixture(scope="module")
-def scan(cylinder):
-    projector = StripProjector(SIZE, VOXEL, 42)
-    measurement = acquire(
-        *cylinder,
-        projector,
-        SCANNERS["mct"],
-        injected_mbq=256,
-        weight_kg=70,
-        levels_percent=LEVELS,
-        generator=torch.Generator().manual_seed(3),
-        background_error=0.0,
-    )
-    return projector, measurement
+def scan():
+    return acquire(a_cylinder(), MCT, levels_percent=LEVELS, seed=3, errors=NO_ERRORS)
 
 
 def test_expected_trues_are_decays_times_sensitivity():
-    # 1 SUV in one 4 mm voxel: dose decayed over 60 min / weight * 0.064 mL * sensitivity * gain * 300 s.
-    scanner = SCANNERS["mct"]
-    becquerel = 256e6 * 0.5 ** (60 / 109.77) / 70e3 * 0.064
-    events = becquerel * 0.031 * 2.3 * 300
-    per_bin = counts_per_projected_suv(scanner, injected_mbq=256, weight_kg=70, angles=42, voxel_mm=VOXEL)
-    # A voxel's strip integrals sum to one voxel width per angle.
-    assert per_bin * 42 * VOXEL == pytest.approx(events, rel=1e-9)
+    # 1 SUV in one voxel of 4 mm: the dose decayed over 60 min and, on average, over 5 min of scan; divided
+    # by the weight; 0.064 mL; 9.7 cps/kBq over 22.1 of 70 cm; 300 s; time of flight: 300 / (1.6 * 79.1).
+    decay = 2 ** (-60 / 109.77) * (1 - 2 ** (-5 / 109.77)) / (math.log(2) * 5 / 109.77)
+    becquerel = 256e6 * decay / 70e3 * 0.064
+    events = becquerel * 9.7e-3 * 70 / 22.1 * 300 * 300 / (1.6 * 527.5e-12 * 299792458e3 / 2)
+    geometry = MCT.geometry(144, (4.0, 4.0, 4.0))
+    per_bin = counts_per_projected_suv(MCT, geometry, injected_mbq=256, weight_kg=70)
+    # A voxel's strip integrals sum, at each angle, to its area over the bin's width: 4 mm.
+    assert per_bin * geometry.angles * 4.0 == pytest.approx(events, rel=1e-9)
+
+
+def test_trues_through_the_centre_are_attenuated_chords():
+    measurement = acquire(
+        a_cylinder(), NO_BACKGROUND, levels_percent=(100,), seed=0, injected_mbq=256, errors=NO_ERRORS
+    )
+    middle = measurement.expected.reshape(MCT.angles, 48, 12)[:, 23:25, 4:8]
+    per_bin = counts_per_projected_suv(MCT, measurement.geometry, injected_mbq=256, weight_kg=70)
+    expected = per_bin * SUV * 2 * RADIUS_MM * math.exp(-ATTENUATION * 2 * RADIUS_MM / 10)
+    assert middle.numpy() == pytest.approx(expected, rel=0.01)
+
+
+def test_the_reconstruction_knows_attenuation_on_its_own_grid_only():
+    measurement = acquire(
+        a_cylinder(), NO_BACKGROUND, levels_percent=(100,), seed=0, injected_mbq=256, errors=NO_ERRORS
+    )
+    survival = measurement.sensitivity / measurement.unattenuated
+    centre = survival.reshape(MCT.angles, 48, 12)[:, 23:25]
+    assert centre.numpy() == pytest.approx(math.exp(-ATTENUATION * 2 * RADIUS_MM / 10), rel=0.01)
 
 
 def test_lower_levels_are_contained_in_higher_ones(scan):
-    counts = scan[1].counts
     for higher, lower in pairwise(LEVELS):
-        assert bool((counts[lower] <= counts[higher]).all())
-        assert float(counts[lower].sum() / counts[higher].sum()) == pytest.approx(lower / higher, rel=0.01)
+        assert bool((scan.counts[lower] <= scan.counts[higher]).all())
+        share = scan.effective_counts(lower) / scan.effective_counts(higher)
+        assert share == pytest.approx(lower / higher, rel=0.01)
 
 
 def test_thinned_counts_stay_poisson(scan):
-    _, measurement = scan
-    rows = measurement.counts[5.0].reshape(42, SIZE, SLICES)[:, SIZE // 2]
-    mean, variance = rows[:, 2:-2].mean(dim=1), rows[:, 2:-2].var(dim=1)
-    assert float((variance / mean).mean()) == pytest.approx(1.0, abs=0.15)
+    deviation = scan.counts[5.0] - 0.05 * scan.expected
+    chosen = scan.expected > 20
+    assert float((deviation[chosen] ** 2 / (0.05 * scan.expected[chosen])).mean()) == pytest.approx(
+        1.0, abs=0.02
+    )
 
 
-def test_scatter_and_randoms_have_their_shares(cylinder):
-    scanner = replace(SCANNERS["mct"], scatter_fraction=0.4, randoms_to_trues=0.5)
-    projector = StripProjector(SIZE, VOXEL, 42)
-    arguments = {"injected_mbq": 256, "weight_kg": 70, "levels_percent": (100.0,), "background_error": 0.0}
-    generator = torch.Generator().manual_seed(0)
-    measurement = acquire(*cylinder, projector, scanner, generator=generator, **arguments)
-    blurred = gaussian_blur(cylinder[0], scanner.resolution_mm, VOXEL).reshape(SLICES, -1).T.contiguous()
-    trues = float((projector.forward(blurred) * measurement.sensitivity).sum())
-    assert float(measurement.background.sum()) / trues == pytest.approx(0.4 / 0.6 + 0.5, rel=1e-4)
+def test_time_of_flight_is_a_gain_in_counts(scan):
+    assert scan.prompts(100.0) == pytest.approx(scan.effective_counts(100.0) / MCT.tof_gain, abs=1)
 
 
-def test_osem_recovers_the_cylinder(scan, cylinder):
-    projector, measurement = scan
-    image = osem(measurement, projector, levels_percent=(100.0,), iterations=4, subsets=6, filter_mm=5.0)[
-        100.0
-    ]
-    offset = (np.arange(SIZE) - (SIZE - 1) / 2) * VOXEL
-    y, x = np.meshgrid(offset, offset, indexing="ij")
-    inside = torch.from_numpy(x**2 + y**2 < 50**2)
-    assert float(image[2:-2, inside].mean()) == pytest.approx(2.0, rel=0.02)
+def test_scatter_and_randoms_have_their_shares():
+    scanner = replace(MCT, scatter_fraction=0.4, randoms_to_trues=0.5)
+    phantom = a_cylinder()
+    arguments = {"levels_percent": (100,), "seed": 0, "errors": NO_ERRORS}
+    trues = float(acquire(phantom, NO_BACKGROUND, **arguments).expected.sum())
+    measurement = acquire(phantom, scanner, **arguments)
+    assert float(measurement.scatter.sum()) / trues == pytest.approx(0.4 / 0.6, rel=1e-4)
+    lines = measurement.geometry.rows
+    assert float(measurement.randoms.sum()) * lines / trues == pytest.approx(0.5, rel=1e-4)
+    assert float(measurement.expected.sum()) / trues == pytest.approx(1 + 0.4 / 0.6 + 0.5, rel=1e-4)
+    # Twice the activity brings twice the randoms for each true.
+    doubled = acquire(phantom, scanner, injected_mbq=2 * scanner.injected_mbq, **arguments)
+    assert float(doubled.randoms.sum()) * lines / trues == pytest.approx(4 * 0.5, rel=1e-4)
 
 
-def test_one_subset_raises_the_likelihood_at_every_iteration(scan):
-    projector, measurement = scan
-    counts = measurement.counts[20.0]
-    likelihoods = []
-    for iterations in range(1, 6):
-        image = osem(
-            measurement, projector, levels_percent=(20.0,), iterations=iterations, subsets=1, filter_mm=0.0
-        )
-        columns = image[20.0].reshape(SLICES, -1).T.contiguous()
-        expected = 0.2 * (projector.forward(columns) * measurement.sensitivity + measurement.background)
-        likelihoods.append(float((counts * expected.clamp_min(1e-9).log() - expected).double().sum()))
-    assert all(np.diff(likelihoods) > 0)
+def test_background_estimates_err_in_amount_and_in_shape(scan):
+    errors = BackgroundErrors(scatter_scale=1.1, scatter_width=1.3, randoms_scale=0.9)
+    wrong = acquire(a_cylinder(), MCT, levels_percent=LEVELS, seed=3, errors=errors)
+    assert torch.equal(wrong.expected, scan.expected)
+    assert float(wrong.scatter.sum() / scan.scatter.sum()) == pytest.approx(1.1, rel=1e-4)
+    assert float(wrong.randoms.sum() / scan.randoms.sum()) == pytest.approx(0.9, rel=1e-4)
+    centre, rim = (wrong.scatter.reshape(MCT.angles, 48, 12)[:, column].mean() for column in (24, 2))
+    own_centre, own_rim = (scan.scatter.reshape(MCT.angles, 48, 12)[:, column].mean() for column in (24, 2))
+    assert float(rim / centre) > 1.02 * float(own_rim / own_centre)
 
 
-def test_noise_falls_with_the_square_root_of_counts(scan):
-    projector, measurement = scan
-    images = osem(measurement, projector, levels_percent=LEVELS, iterations=2, subsets=6, filter_mm=5.0)
-    centre = slice(SIZE // 2 - 8, SIZE // 2 + 8)
-    noise = {level: float(images[level][2:-2, centre, centre].std()) for level in (100.0, 5.0)}
-    assert noise[5.0] / noise[100.0] == pytest.approx(20**0.5, rel=0.25)
+def test_a_seed_gives_the_same_scan_and_another_realisation_shares_its_mean(scan):
+    again = acquire(a_cylinder(), MCT, levels_percent=LEVELS, seed=3, errors=NO_ERRORS)
+    assert torch.equal(again.counts[5.0], scan.counts[5.0])
+    other = counted(scan, levels_percent=LEVELS, seed=4)
+    assert torch.equal(other.expected, scan.expected)
+    assert not torch.equal(other.counts[5.0], scan.counts[5.0])
 
 
-def test_gaussian_blur_has_the_width_it_says():
-    impulse = torch.zeros(41, 41, 41)
-    impulse[20, 20, 20] = 1.0
-    blurred = gaussian_blur(impulse, 12.0, 4.0)
-    position = (torch.arange(41) - 20) * 4.0
-    variance = (blurred.sum(dim=(1, 2)) * position**2).sum() / blurred.sum()
-    assert float(blurred.sum()) == pytest.approx(1.0, abs=1e-5)
-    assert float(variance.sqrt()) * 2.3548 == pytest.approx(12.0, rel=0.02)
+def test_slices_do_not_depend_on_how_many_go_through_at_once(monkeypatch, scan):
+    monkeypatch.setattr(acquisition, "_SLICES_AT_ONCE", 5)
+    again = acquire(a_cylinder(), MCT, levels_percent=LEVELS, seed=3, errors=NO_ERRORS)
+    assert again.expected.numpy() == pytest.approx(scan.expected.numpy(), rel=1e-5)
+
+
+def test_a_grid_that_cannot_be_halved_is_refused():
+    with pytest.raises(BadInput, match="23 x 96 x 96"):
+        acquire(a_cylinder(slices=23), MCT, levels_percent=(100,), seed=0)
+
+
+def test_presets_follow_table_1():
+    # name: iterations, subsets, filter, voxel (z, y, x), MBq
+    table = {
+        "mct": (2, 21, 5.0, (2.03, 2.04, 2.04), 256.3),
+        "vision": (2, 5, 2.0, (1.65, 1.65, 1.65), 332.1),
+        "uexplorer": (4, 20, 0.0, (2.89, 1.67, 1.67), 300.6),
+    }
+    for name, (iterations, subsets, filter_mm, voxel_mm, injected) in table.items():
+        scanner = SCANNERS[name]
+        assert (scanner.iterations, scanner.subsets, scanner.filter_mm) == (iterations, subsets, filter_mm)
+        assert (scanner.voxel_mm, scanner.injected_mbq) == (voxel_mm, injected)
+    for scanner in SCANNERS.values():
+        assert scanner.angles % scanner.subsets == 0
+
+
+def test_the_two_rules_where_a_protocol_cannot_be_kept():
+    vision, uexplorer = SCANNERS["vision"], SCANNERS["uexplorer"]
+    native, coarse = vision.reconstruction_on(vision.voxel_mm), vision.reconstruction_on((4.0, 4.0, 4.0))
+    assert (native.iterations * native.subsets, native.filter_mm) == (20, 2.0)
+    assert coarse.filter_mm == 4.0
+    assert uexplorer.reconstruction_on(uexplorer.voxel_mm).filter_mm == 0.0
+    assert MCT.reconstruction_on((4.0, 4.0, 4.0)).filter_mm == 5.0
+    assert MCT.reconstruction_on((4.0, 4.0, 4.0)).iterations == 2
+
+
+def test_gain_of_time_of_flight_follows_the_timing_resolution():
+    # Conti 2009: D / (1.6 dx); 210 ps is 31.5 mm.
+    assert SCANNERS["vision"].tof_gain == pytest.approx(300 / (1.6 * 31.48), rel=1e-3)
+    assert SCANNERS["discovery-st"].tof_gain == 1.0
