@@ -139,7 +139,7 @@ def test_presets_follow_table_1():
 def test_the_two_rules_where_a_protocol_cannot_be_kept():
     vision, uexplorer = SCANNERS["vision"], SCANNERS["uexplorer"]
     native, coarse = vision.reconstruction_on(vision.voxel_mm), vision.reconstruction_on((4.0, 4.0, 4.0))
-    assert (native.iterations * native.subsets, native.filter_mm) == (20, 2.0)
+    assert (native.iterations * native.subsets, native.filter_mm) == (40, 2.0)
     assert coarse.filter_mm == 4.0
     assert uexplorer.reconstruction_on(uexplorer.voxel_mm).filter_mm == 0.0
     assert MCT.reconstruction_on((4.0, 4.0, 4.0)).filter_mm == 5.0

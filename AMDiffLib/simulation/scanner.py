@@ -16,9 +16,9 @@ from AMDiffLib.simulation.projector import ScanGeometry
 
 _MM_PER_PS = 0.299792458 / 2
 _BODY_DIAMETER_MM = 300.0
-# Time of flight lets OSEM converge in fewer updates; without it, the Vision's 10 leave cold and hot regions
-# unresolved, so a reconstruction makes at least as many updates as this.
-_UPDATES_WITHOUT_TOF = 20
+# Time of flight lets OSEM converge in fewer updates. Without it, the 10 updates of the Vision leave a liver
+# 12 %, an aorta 20 % and kidneys 25 % low (noise-free, 4 mm); 40 bring them to 2, 6 and 6 %, as the mCT's 42.
+_UPDATES_WITHOUT_TOF = 40
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +85,7 @@ class Scanner:
     def reconstruction_on(self, spacing_mm: tuple[float, float, float]) -> Reconstruction:
         """Return the protocol's OSEM for a grid of `spacing_mm`, with two rules where it cannot be kept.
 
-        With time of flight, which the simulation lacks, iterations are raised to at least 20 updates. On
+        With time of flight, which the simulation lacks, iterations are raised to at least 40 updates. On
         voxels coarser than the scanner's own, the filter is at least a voxel wide, so that the noise is
         band-limited on the coarse grid as it is on the fine one.
         """
