@@ -85,10 +85,17 @@ def parser() -> argparse.ArgumentParser:
         "--label-map",
         type=Path,
         metavar="FILE",
-        help="anatomy from a label map with TotalSegmentator's names instead of random people",
+        help="anatomy from a label map (NIfTI, NRRD, MetaImage) instead of random people; uptake and lesions "
+        "stay random",
     )
     p.add_argument(
         "--label-map-ct", type=Path, metavar="FILE", help="the label map's CT in Hounsfield units, if any"
+    )
+    p.add_argument(
+        "--label-names",
+        metavar="FILE|TASK",
+        help="what the labels mean, where the file does not say: a JSON file of names by label value, or "
+        "TotalSegmentator's task, total or total_v1",
     )
     p.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: %(default)s")
     p.add_argument(
@@ -132,6 +139,8 @@ def _simulate(options: argparse.Namespace, reporter: SilentReporter) -> None:
 
     if options.threads:
         torch.set_num_threads(options.threads)
+    if options.label_map is None and (options.label_map_ct or options.label_names):
+        raise BadInput("--label-map-ct and --label-names need --label-map, the anatomy that they belong to.")
     scanners = _scanners(options.scanner)
     settings = SimulationSettings(
         scanners=scanners,
@@ -142,7 +151,8 @@ def _simulate(options: argparse.Namespace, reporter: SilentReporter) -> None:
         nac=options.nac,
         healthy_share=_share(options.healthy_share),
         label_map=options.label_map,
-        label_map_ct=_ct_of_label_map(options),
+        label_map_ct=options.label_map_ct,
+        label_names=options.label_names,
     )
     written = write_cohort(
         options.output,
@@ -204,12 +214,6 @@ def _share(share: float) -> float:
     if not 0 <= share <= 1:
         raise BadInput(f"--healthy-share is {share:g}; a share from 0 to 1 is expected.")
     return share
-
-
-def _ct_of_label_map(options: argparse.Namespace) -> Path | None:
-    if options.label_map_ct is not None and options.label_map is None:
-        raise BadInput("--label-map-ct needs --label-map, the anatomy that the CT belongs to.")
-    return options.label_map_ct
 
 
 def _positive(text: str) -> int:

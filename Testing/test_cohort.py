@@ -121,7 +121,7 @@ def test_settings_are_checked_before_any_work(tmp_path, capsys):
         (["--levels", "500"], "outside 0 to 400 %, the most of mct"),
         (["--voxel-mm", "0.2"], "from 1 to 8 mm, or native"),
         (["--healthy-share", "2"], "from 0 to 1"),
-        (["--label-map-ct", "ct.nii"], "needs --label-map"),
+        (["--label-map-ct", "ct.nii"], "need --label-map"),
     ):
         assert main([*arguments, "--output", str(tmp_path / "cohort")]) == 2
         assert words in capsys.readouterr().err

@@ -24,7 +24,7 @@ class SimulationSettings:
     Scanners take turns. `levels_percent` None means each scanner's own, `voxel_mm` None each scanner's own
     voxels. `vary` lets resolution, background, iterations and post-filter differ between subjects. `nac` adds
     reconstructions without attenuation and scatter correction. `label_map`, with an optional CT in Hounsfield
-    units, is the anatomy of all subjects; None paints random people.
+    units and the names of its labels, is the anatomy of all subjects; None paints random people.
     """
 
     scanners: tuple[str, ...]
@@ -36,6 +36,7 @@ class SimulationSettings:
     healthy_share: float = 0.12
     label_map: Path | None = None
     label_map_ct: Path | None = None
+    label_names: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,10 +179,12 @@ def _phantom(
     return phantom_from_label_map(
         settings.label_map,
         ct=settings.label_map_ct,
+        label_names=settings.label_names,
         seed=seed,
         spacing_mm=fine,
         field_of_view_mm=FIELD_OF_VIEW_MM,
         device=device,
+        healthy_share=settings.healthy_share,
     )
 
 
