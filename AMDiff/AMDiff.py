@@ -8,7 +8,7 @@ from typing import Annotated
 import qt
 import slicer
 import vtk
-from AMDiffModule.display import show_in_3d
+from AMDiffModule.display import INVERTED_GREY, PET_RAINBOW, USUAL_SUV_WINDOW, show_in_3d
 from AMDiffModule.export import UnusableVolume, reason_unusable
 from AMDiffModule.export_panel import ExportPanel
 from AMDiffModule.input_panel import InputPanel
@@ -46,6 +46,13 @@ _PARTS = (
     "display",
     "subject_hierarchy",
     "scene_import",
+    "reading_layout",
+    "view_fit",
+    "mip_outlines",
+    "same_window",
+    "difference",
+    "fusion",
+    "reading_views",
     "packages",
     "run",
     "input_panel",
@@ -97,6 +104,21 @@ class Device(enum.Enum):
         }[self]
 
 
+class PetColors(enum.Enum):
+    """The colours of both PET volumes."""
+
+    INVERTED_GREY = "inverted grey"
+    RAINBOW = "rainbow"
+
+    def label(self):
+        """Return the text in the panel's list."""
+        return {PetColors.INVERTED_GREY: _("Inverted grey"), PetColors.RAINBOW: _("PET rainbow")}[self]
+
+    def node_id(self):
+        """Return the identity of Slicer's colour node."""
+        return {PetColors.INVERTED_GREY: INVERTED_GREY, PetColors.RAINBOW: PET_RAINBOW}[self]
+
+
 @parameterNodeWrapper
 class AMDiffParameterNode:
     """The panel's choices, kept in the scene; `steps` 0 leaves the number of steps to the model."""
@@ -107,6 +129,14 @@ class AMDiffParameterNode:
     device: Device = Device.AUTO
     steps: Annotated[int, WithinRange(0, 250)] = 0
     show3D: bool = False
+    suvWindow: float = USUAL_SUV_WINDOW
+    petColors: PetColors = PetColors.INVERTED_GREY
+    showLesions: bool = True
+    showOrgans: bool = False
+    showDifference: bool = False
+    ctVolume: vtkMRMLScalarVolumeNode
+    fuseCt: bool = False
+    petOpacity: Annotated[float, WithinRange(0.0, 1.0)] = 0.5
 
 
 class AMDiffWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -144,6 +174,7 @@ class AMDiffWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         )
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeRemovedEvent, self.updatePanels)
         slicer.app.connect("aboutToQuit()", self._closePanels)
         self.initializeParameterNode()
 
@@ -212,8 +243,9 @@ class AMDiffWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         return find_results(slicer.mrmlScene, self.parameterNode.inputVolume) if self.parameterNode else None
 
     def resultsLoaded(self, nodes):
-        """Show results that have come into the scene: `nodes` are ResultNodes."""
-        self.readingPanel.show(nodes)
+        """Show results that have come into the scene, if they are those of the chosen input."""
+        if nodes.input is self.parameterNode.inputVolume:
+            self.readingPanel.show(nodes)
         self.updatePanels()
 
     def showStatus(self, text):

@@ -92,10 +92,10 @@ def own_case(options: argparse.Namespace, folder: Path) -> Case:
 
 def run_case(case: Case, options: argparse.Namespace, folder: Path) -> int:
     """Denoise, segment and measure; write everything into the output folder; return the exit code."""
-    from AMDiffModule.display import show_results
     from AMDiffModule.export import JobInput
     from AMDiffModule.job import JobState
     from AMDiffModule.node_marks import mark_as_suv
+    from AMDiffModule.reading_views import show_side_by_side
     from AMDiffModule.run import Run
     from AMDiffModule.worker import WorkerOptions
     from slicer_host import open_host
@@ -121,14 +121,7 @@ def run_case(case: Case, options: argparse.Namespace, folder: Path) -> int:
         (options.output / "comparison.png").unlink(missing_ok=True)
     finally:
         run.close()
-    show_results(
-        host.scene,
-        host.application_logic,
-        low_count_node=low_count,
-        denoised_node=nodes.denoised,
-        table_node=nodes.table,
-        same_window=True,
-    )
+    show_side_by_side(host.scene, nodes)
     print_table(nodes.table)
     if case.truth:
         from demo_truth import compare_with_truth

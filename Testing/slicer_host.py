@@ -64,6 +64,11 @@ def open_host(cache_folder: Path) -> SlicerHost:
 
 def _add_views(scene, application) -> tuple:
     """Add the views that the application's main window would: the layout, three slices, and a table."""
+    slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene)
+    crosshair = slicer.vtkMRMLCrosshairNode()
+    crosshair.SetCrosshairName("default")
+    crosshair.SetSingletonTag("default")
+    scene.AddNode(crosshair)
     logics = vtk.vtkCollection()
     for name, orientation in _SLICE_VIEWS.items():
         logic = slicer.vtkMRMLSliceLogic()
@@ -78,4 +83,20 @@ def _add_views(scene, application) -> tuple:
     layout_logic = slicer.vtkMRMLLayoutLogic()
     layout_logic.SetMRMLScene(scene)
     layout_logic.GetLayoutNode().SetViewArrangement(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpTableView)
-    return layout_logic, logics
+    link_logic = slicer.vtkMRMLSliceLinkLogic()
+    link_logic.SetMRMLApplicationLogic(application)
+    link_logic.SetMRMLScene(scene)
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def give_a_logic(caller, event, node):
+        """Do what the application's slice widget does for a view that comes with another layout."""
+        if node.IsA("vtkMRMLSliceNode") and application.GetSliceLogic(node) is None:
+            node.SetDimensions(*_VIEW_SIZE, 1)
+            logic = slicer.vtkMRMLSliceLogic()
+            logic.SetMRMLApplicationLogic(application)
+            logic.SetMRMLScene(scene)
+            logic.SetSliceNode(node)
+            logics.AddItem(logic)
+
+    scene.AddObserver(scene.NodeAddedEvent, give_a_logic)
+    return layout_logic, logics, link_logic

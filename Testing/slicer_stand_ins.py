@@ -103,6 +103,14 @@ class QSpinBox(QWidget):
         self.minimum, self.maximum = minimum, maximum
 
 
+class QDoubleSpinBox(QSpinBox):
+    _value = 0.0
+
+
+class ctkSliderWidget(QDoubleSpinBox):
+    pass
+
+
 class QComboBox(QWidget):
     _signals = ("currentIndexChanged", "currentTextChanged")
 
@@ -205,6 +213,38 @@ class QTimer(QObject):
             self.running.remove(self)
 
 
+class TableView(QWidget):
+    """A qMRMLTableView: its node, and a row that can be clicked."""
+
+    _signals = ("selectionChanged",)
+
+    def __init__(self, scene, tag: str) -> None:
+        super().__init__()
+        self.mrmlTableViewNode = lambda: scene.GetSingletonNode(tag, "vtkMRMLTableViewNode")
+        self.row = -1
+
+    def sortFilterProxyModel(self):
+        return SimpleNamespace(mapToSource=lambda index: index)
+
+    def selectionModel(self):
+        return SimpleNamespace(currentIndex=lambda: SimpleNamespace(row=lambda: self.row))
+
+    def click_row(self, row: int) -> None:
+        self.row = row
+        self.selectionChanged.emit()
+
+
+class LayoutManager:
+    """The main window's layout manager, as far as its tables go."""
+
+    def __init__(self, scene, tags: list[str]) -> None:
+        self.table_views = [TableView(scene, tag) for tag in tags]
+        self.tableViewCount = len(tags)
+
+    def tableWidget(self, index: int):
+        return SimpleNamespace(tableView=lambda: self.table_views[index])
+
+
 def process_events() -> None:
     """Let every running timer fire once."""
     for timer in list(QTimer.running):
@@ -282,9 +322,10 @@ def parameter_node_wrapper(cls):
             write = lambda value: setattr(widget, "currentIndex", choices.index(value))  # noqa: E731
             signal, read = widget.currentIndexChanged, lambda: choices[widget.currentIndex]
         else:
-            attribute = {QCheckBox: "checked", QSpinBox: "value"}[kind]
+            attribute = "value" if issubclass(kind, QSpinBox) else "checked"
             write = lambda value: setattr(widget, attribute, value)  # noqa: E731
-            signal = getattr(widget, {QCheckBox: "stateChanged", QSpinBox: "valueChanged"}[kind])
+            changed = {QCheckBox: "stateChanged", QPushButton: "toggled"}
+            signal = getattr(widget, changed.get(kind, "valueChanged"))
             read = lambda: getattr(widget, attribute)  # noqa: E731
         write(getattr(self, name))
         signal.connect(lambda *_: name in self.bound and setattr(self, name, read()))
@@ -342,7 +383,10 @@ def open_module(host, monkeypatch, *, models: list[str]):
         monkeypatch.setitem(sys.modules, module.__name__, module)
     application = QObject()
     application.aboutToQuit = Signal()
+    application.startupCompleted = Signal()
     application.applicationLogic = lambda: host.application_logic
+    layout_manager = LayoutManager(host.scene, ["TableView1", "AMDiffTable"])
+    application.layoutManager = lambda: layout_manager
     application.slicerHome = None
     application.processEvents = process_events
     monkeypatch.setattr(slicer, "app", application, raising=False)

@@ -29,7 +29,9 @@ BINDABLE = {
     "vtkMRMLScalarVolumeNode": {"qMRMLNodeComboBox"},
     "bool": {"QCheckBox", "QPushButton"},
     "int": {"QSpinBox", "QSlider"},
+    "float": {"QDoubleSpinBox", "ctkSliderWidget"},
     "Device": {"QComboBox"},
+    "PetColors": {"QComboBox"},
 }
 
 
@@ -70,8 +72,8 @@ def test_every_bound_name_is_a_field_of_a_type_that_its_widget_can_show():
         assert widget in BINDABLE[fields[name]]
 
 
-def test_every_field_is_bound_except_the_model_whose_choices_are_the_installed_ones():
-    assert set(parameter_fields()) - set(bound_widgets()) == {"model"}
+def test_every_field_is_bound_but_the_model_of_those_installed_and_the_window_of_four_buttons():
+    assert set(parameter_fields()) - set(bound_widgets()) == {"model", "suvWindow"}
 
 
 def test_no_two_widgets_share_a_name():

@@ -14,6 +14,8 @@ from .translation import _
 _TITLES = {
     "name": "Name",
     "kind": "Kind",
+    "status": "Status",
+    "rejected_as": "Rejected as",
     "location": "Location",
     "suv_max_g_per_ml": "SUVmax",
     "suv_mean_g_per_ml": "SUVmean",
@@ -21,13 +23,29 @@ _TITLES = {
     "mtv_ml": "MTV",
     "tlg_g": "TLG",
     "volume_ml": "Volume",
+    "suv_max_to_liver_ratio": "SUVmax / liver",
+    "suv_max_to_blood_pool_ratio": "SUVmax / blood pool",
+    "mtv_suv_4_ml": "MTV at SUV 4.0",
+    "tlg_suv_4_g": "TLG at SUV 4.0",
+    "mtv_41_percent_ml": "MTV at 41 %",
+    "tlg_41_percent_g": "TLG at 41 %",
+    "deauville_score": "Deauville",
+    "sul_peak_g_per_ml": "SULpeak",
+    "percist_measurable": "PERCIST measurable",
+    "percist_threshold_sul_g_per_ml": "PERCIST threshold",
+    "suv_sd_g_per_ml": "SUV standard deviation",
 }
+# Before the name of a quantity in the low-count input; without it, it is that of the denoised volume.
+_LOW_COUNT = "low_count_"
 _UNITS = {"_g_per_ml": "g/mL", "_ml": "mL", "_g": "g", "_mm": "mm", "_percent": "%"}
-_TEXT_COLUMNS = frozenset({"name", "kind", "location"})
+_TEXT_COLUMNS = frozenset(
+    {"name", "kind", "location", "status", "rejected_as", "percist_measurable", "notice"}
+    | {"low_count_percist_measurable"}
+)
 
 
 def fill_table(table_node, measurements_csv: Path, definitions_json: Path | None = None) -> None:
-    """Fill an empty table node; a numeric cell that does not apply becomes NaN, as in Segment Statistics.
+    """Fill a table node from files.
 
     Raises:
         ValueError: the file is empty, or a cell of a numeric column holds no number.
@@ -40,37 +58,58 @@ def fill_table(table_node, measurements_csv: Path, definitions_json: Path | None
     definitions = {}
     if definitions_json is not None and definitions_json.is_file():
         definitions = json.loads(definitions_json.read_text(encoding="utf-8")).get("definitions", {})
-    known, others = (
-        (name for name in _TITLES if name in found),
-        (name for name in found if name not in _TITLES),
-    )
-    for column in (*known, *others):
-        array = _text_array(rows, column) if column in _TEXT_COLUMNS else _number_array(rows, column)
-        array.SetName(column)
+    fill_from_rows(table_node, rows, {name: definitions.get(name, "") for name in found})
+
+
+def fill_from_rows(table_node, rows: list[dict[str, str]], columns: dict[str, str]) -> None:
+    """Put `rows` in place of what a table node holds; `columns` are their names with definitions.
+
+    A numeric cell that is empty becomes NaN, as in Segment Statistics.
+
+    Raises:
+        ValueError: a cell of a numeric column holds no number.
+    """
+    known = [name for title in _TITLES for name in (_LOW_COUNT + title, title) if name in columns]
+    arrays = [
+        _text_array(rows, name) if name in _TEXT_COLUMNS else _number_array(rows, name)
+        for name in (*known, *(name for name in columns if name not in known))
+    ]
+    modified = table_node.StartModify()
+    table_node.SetLocked(False)
+    table_node.RemoveAllColumns()
+    for array in arrays:
+        column = array.GetName()
         table_node.AddColumn(array)
-        table_node.SetColumnTitle(column, _title(column))
+        table_node.SetColumnTitle(column, _title(column, two_volumes=_LOW_COUNT + column in columns))
         table_node.SetColumnUnitLabel(column, _unit(column))
-        table_node.SetColumnDescription(column, definitions.get(column, ""))
+        table_node.SetColumnDescription(column, columns[column])
     table_node.SetUseColumnTitleAsColumnHeader(True)
     table_node.SetLocked(True)
+    table_node.EndModify(modified)
 
 
 def first_lesion_ras(table_node) -> tuple[float, float, float] | None:
     """Return the centroid of the first lesion row in mm, RAS; None when there is no lesion."""
+    rows = range(table_node.GetNumberOfRows())
+    return next((ras for row in rows if (ras := lesion_ras(table_node, row)) is not None), None)
+
+
+def lesion_ras(table_node, row: int) -> tuple[float, float, float] | None:
+    """Return the centroid of a lesion's row in mm, RAS; None when the row is not a lesion's."""
     columns = table_node.GetTable()
     kinds = columns.GetColumnByName("kind")
     centroid = [columns.GetColumnByName(f"centroid_{axis}_mm") for axis in "lps"]
-    if kinds is None or None in centroid:
+    if kinds is None or None in centroid or not 0 <= row < kinds.GetNumberOfValues():
         return None
-    for row in range(kinds.GetNumberOfValues()):
-        if kinds.GetValue(row) == "lesion":
-            left, posterior, superior = (column.GetValue(row) for column in centroid)
-            return (-left, -posterior, superior)
-    return None
+    if kinds.GetValue(row) != "lesion":
+        return None
+    left, posterior, superior = (column.GetValue(row) for column in centroid)
+    return (-left, -posterior, superior)
 
 
 def _text_array(rows: list[dict], column: str):
     array = vtk.vtkStringArray()
+    array.SetName(column)
     for row in rows:
         array.InsertNextValue(row[column])
     return array
@@ -78,14 +117,19 @@ def _text_array(rows: list[dict], column: str):
 
 def _number_array(rows: list[dict], column: str):
     array = vtk.vtkDoubleArray()
+    array.SetName(column)
     for row in rows:
         array.InsertNextValue(float(row[column]) if row[column] else float("nan"))
     return array
 
 
-def _title(column: str) -> str:
+def _title(column: str, *, two_volumes: bool) -> str:
+    if column.startswith(_LOW_COUNT):
+        quantity = _title(column.removeprefix(_LOW_COUNT), two_volumes=False)
+        return _("{quantity}, low-count").format(quantity=quantity)
     if column in _TITLES:
-        return _(_TITLES[column])
+        title = _(_TITLES[column])
+        return _("{quantity}, denoised").format(quantity=title) if two_volumes else title
     for ending in _UNITS:
         column = column.removesuffix(ending)
     return column.replace("_", " ").capitalize()

@@ -1,0 +1,80 @@
+"""From results and the reader's choices to what every reading view shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .difference import difference_of
+from .display import INVERTED_GREY, USUAL_SUV_WINDOW, show_lesions_and_organs, use_pet_window
+from .fusion import use_soft_tissue_window
+from .measurement_table import first_lesion_ras
+from .mip_outlines import keep_off_mips, show_mip_outlines
+from .node_marks import suv_factor_of_input
+from .reading_layout import (
+    SIDE_BY_SIDE,
+    Volumes,
+    centre_views,
+    link_views,
+    show_layout,
+    show_table,
+    show_volumes,
+)
+from .view_fit import body_extent, fit_views, volume_extent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What the reader chose to see; `ct` is a volume node, or None for the PET alone."""
+
+    suv_window: float = USUAL_SUV_WINDOW
+    color_node_id: str = INVERTED_GREY
+    lesions: bool = True
+    organs: bool = False
+    difference: bool = False
+    ct: object | None = None
+    pet_opacity: float = 0.5
+
+
+def show_side_by_side(scene, nodes, look: Look | None = None) -> None:
+    """Lay out `nodes` (ResultNodes) side by side with their input, fitted, at the first lesion."""
+    look = look or Look()
+    show_layout(scene, SIDE_BY_SIDE)
+    use_windows(nodes, look)
+    fill_views(scene, nodes, look)
+    fit_to_patient(scene, nodes)
+
+
+def use_windows(nodes, look: Look) -> None:
+    """Show both volumes in the chosen SUV window and colours, whatever the unit of the input."""
+    for node, factor in ((nodes.denoised, 1.0), (nodes.input, suv_factor_of_input(nodes.denoised))):
+        use_pet_window(node, upper_suv=look.suv_window, suv_factor=factor, color_node_id=look.color_node_id)
+
+
+def fill_views(scene, nodes, look: Look) -> None:
+    """Put volumes, outlines and table into the views; where the views are in the patient stays.
+
+    Raises:
+        DifferenceImpossible: the difference was chosen, and the input was changed since the run.
+    """
+    volumes = Volumes(
+        low_count=nodes.input,
+        denoised=nodes.denoised,
+        difference=difference_of(scene, nodes) if look.difference else None,
+        ct=look.ct,
+        pet_opacity=look.pet_opacity,
+    )
+    if look.ct is not None:
+        use_soft_tissue_window(look.ct)
+    link_views(scene)
+    show_volumes(scene, volumes)
+    show_table(scene, nodes.table)
+    keep_off_mips(scene, nodes.segmentation)
+    show_lesions_and_organs(nodes.segmentation, lesions=look.lesions, organs=look.organs)
+    show_mip_outlines(scene, nodes.segmentation, visible=look.lesions)
+
+
+def fit_to_patient(scene, nodes) -> None:
+    """Fit the body into the views and go to the first lesion, where there is one."""
+    fit_views(scene, body=body_extent(nodes.denoised), volume=volume_extent(nodes.denoised))
+    if (lesion := first_lesion_ras(nodes.table)) is not None:
+        centre_views(scene, lesion)
