@@ -1,7 +1,12 @@
-"""Denoise and segment one low-count PET scan.
+"""Denoise and segment low-count PET: one scan, or all the studies under a folder.
 
-Reads a DICOM series, NRRD, NIfTI or MetaImage; writes denoised.nrrd, segmentation.seg.nrrd, measurements.csv,
-measurements.json, overview.png and report.json into one folder, all of them or none.
+Reads DICOM series, NRRD, NIfTI or MetaImage; writes denoised.nrrd, segmentation.seg.nrrd, measurements.csv,
+measurements.json, overview.png and report.json into one folder a scan, all of them or none.
+
+With --studies, every attenuation-corrected PET series and every image file under TREE is processed, each
+into a folder of its own in --output-dir; a study that fails does not stop the rest. Start the same command
+again to go on after an interruption: finished studies whose input, model and options are the same are left
+alone. summary.csv says what became of each study.
 """
 
 from __future__ import annotations
@@ -11,22 +16,33 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 if __package__ in (None, ""):  # started as a file, as by Slicer --python-script
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from AMDiffLib import cancellation, command
+from AMDiffLib import cancellation, command, options
+from AMDiffLib.batch.config import BatchOptions, Part
 from AMDiffLib.errors import Cancelled
-from AMDiffLib.inference.config import DEFAULT_TILE, InferenceConfig
+from AMDiffLib.inference.config import InferenceConfig
 from AMDiffLib.inference.output_folder import OutputFolder
-from AMDiffLib.inference.weights import DEFAULT_MODEL, check_model, load_model, model_folder
-from AMDiffLib.progress import Cancellation, ConsoleReporter, JsonLinesReporter, PartOfJob, SilentReporter
+from AMDiffLib.inference.study import READING_SHARE, LoadedModel, StudyOptions, process_study
+from AMDiffLib.progress import Cancellation, ConsoleReporter, JsonLinesReporter, SilentReporter
 
-PACKAGES = ("numpy", "SimpleITK", "scipy", "torch", "monai", "safetensors", "slicerio", "matplotlib")
+if TYPE_CHECKING:
+    from AMDiffLib.batch.run import Batch
 
-# Shares of the job's time; between them the networks run.
-READING_SHARE = 0.05
-WRITING_SHARE = 0.05
+PACKAGES = (
+    "numpy",
+    "SimpleITK",
+    "scipy",
+    "pydicom",
+    "torch",
+    "monai",
+    "safetensors",
+    "slicerio",
+    "matplotlib",
+)
 
 EXIT_CODES = """
 exit codes:
@@ -38,6 +54,7 @@ exit codes:
   5  missing_package   a Python package is not installed
   6  bad_checkpoint    the model's weights are missing or damaged
   7  cancelled         stopped by a signal, or by stdin closing
+  8  some_failed       with --studies: all were tried, and some failed; the summary says which and why
 """
 
 
@@ -49,82 +66,82 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    p.add_argument("input", metavar="INPUT", help="DICOM folder or file, NRRD, NIfTI or MetaImage")
+    p.add_argument("input", metavar="INPUT", nargs="?", help="DICOM folder or file, NRRD, NIfTI or MetaImage")
     p.add_argument("--output-dir", required=True, metavar="DIR", help="folder for the results; created")
     p.add_argument(
         "--overwrite", action="store_true", help="replace older results in DIR; its other files are kept"
     )
-    p.add_argument(
-        "--units", metavar="UNITS", help="units of an NRRD, NIfTI or MetaImage: SUVbw; DICOM says its own"
-    )
-    p.add_argument(
-        "--series-uid", metavar="UID", help="which series, where the folder holds several PET series"
-    )
-    p.add_argument(
-        "--model",
-        default=DEFAULT_MODEL,
-        metavar="NAME|FOLDER",
-        help="an installed model, or a folder with model.safetensors and config.json (default: %(default)s)",
-    )
-    p.add_argument(
-        "--steps", type=_positive, metavar="N", help="network evaluations a voxel (default: the model's)"
-    )
-    p.add_argument(
-        "--device",
-        choices=("auto", "cpu", "cuda"),
-        default="auto",
-        help="auto: the NVIDIA GPU if it can be used, else the CPU (default: %(default)s)",
-    )
-    p.add_argument("--threads", type=_positive, metavar="N", help="CPU threads (default: one for each core)")
-    p.add_argument(
-        "--seed", type=_seed, default=0, metavar="N", help="seed of the noise (default: %(default)s)"
-    )
-    p.add_argument(
-        "--tile",
-        type=_tile,
-        default=DEFAULT_TILE,
-        metavar="N",
-        help="side of the tiles in voxels, a multiple of 16, at least 32; smaller needs less memory "
-        "(default: %(default)s)",
-    )
+    options.add_scan_options(p)
+    options.add_model_options(p)
     p.add_argument(
         "--conserve-counts",
         action=argparse.BooleanOptionalAction,
         default=InferenceConfig().conserve_counts,
         help="bring the regional means of the denoised volume to those of the input",
     )
-    p.add_argument(
-        "--progress",
-        choices=("text", "json"),
-        default="text",
-        help="text: a progress bar; json: one JSON object a line on stdout (default: %(default)s)",
+    many = p.add_argument_group("many studies")
+    many.add_argument(
+        "--studies", metavar="TREE", help="instead of INPUT: process every PET series and file under TREE"
     )
-    p.add_argument(
-        "--stop-when-stdin-closes",
-        action="store_true",
-        help="stop when the program at the other end of stdin closes it or ends",
+    many.add_argument(
+        "--files",
+        metavar="PATTERN",
+        default="*",
+        help="which image files under TREE are PET, such as '*PET*.nii.gz' (default: all but segmentations)",
     )
+    many.add_argument(
+        "--part",
+        type=_part,
+        default=Part(),
+        metavar="K/N",
+        help="only the Kth of N equal shares of the studies, for N machines or array tasks; K from 1",
+    )
+    options.add_progress_option(p)
+    options.add_stop_option(p)
     return p
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    arguments = parser().parse_args(argv)
+    p = parser()
+    arguments = p.parse_args(argv)
+    if (arguments.input is None) == (arguments.studies is None):
+        p.error("give either an INPUT or --studies TREE")
+    if arguments.studies is not None and (arguments.series_uid or arguments.overwrite):
+        p.error("--series-uid and --overwrite are for a single INPUT")
     stop = Cancellation()
     if arguments.progress == "json":
         reporter: SilentReporter = JsonLinesReporter(command.take_stdout_for_json(), cancellation=stop)
     else:
         reporter = ConsoleReporter(cancellation=stop)
-    job = Job(arguments, reporter)
+    work: Work = (ManyStudies if arguments.studies else SingleStudy)(arguments, reporter)
+
+    def last_words() -> None:
+        work.discard()
+        reporter.error(Cancelled.kind, "The job was stopped. Nothing unfinished was left behind.")
+
+    def run() -> None:
+        command.require_packages(*PACKAGES)
+        options.set_threads(arguments.threads)
+        work()
+
     cancellation.stop_on_signals(stop)
     if arguments.stop_when_stdin_closes:
         cancellation.stop_when_stdin_closes(stop)
-    cancellation.end_process_if_not_stopped(stop, job.last_words, Cancelled.exit_code)
-    return command.run(job, reporter)
+    cancellation.end_process_if_not_stopped(stop, last_words, Cancelled.exit_code)
+    return command.run(run, reporter)
 
 
-class Job:
-    """One run of the command: calling it does the work."""
+class Work(Protocol):
+    """What the command does: called once; `discard` removes what is unfinished, from any thread."""
+
+    def __call__(self) -> None: ...
+
+    def discard(self) -> None: ...
+
+
+class SingleStudy:
+    """One scan into one folder."""
 
     def __init__(self, arguments: argparse.Namespace, reporter: SilentReporter) -> None:
         self._arguments = arguments
@@ -140,21 +157,15 @@ class Job:
         finally:
             output.discard()
 
-    def last_words(self) -> None:
-        """What is left to do when the process must end in the middle of the work."""
+    def discard(self) -> None:
+        """Remove the unfinished results."""
         if self._output is not None:
             self._output.discard()
-        self._reporter.error(Cancelled.kind, "The job was stopped. Nothing was written.")
 
     def _work(self, output: OutputFolder) -> None:
         arguments, reporter = self._arguments, self._reporter
-        command.require_packages(*PACKAGES)
         reporter.stage("read")
         began = time.monotonic()
-        if arguments.threads:
-            import SimpleITK as sitk
-
-            sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(arguments.threads)
         from AMDiffLib.image.reading import read_pet
 
         volume = read_pet(arguments.input, units=arguments.units, series_uid=arguments.series_uid)
@@ -166,69 +177,69 @@ class Job:
 
         reporter.stage("load")
         began = time.monotonic()
-        folder = model_folder(arguments.model)
-        model_config = check_model(folder)
-        import torch
-
-        from AMDiffLib.inference.device import choose_device
-
-        if arguments.threads:
-            torch.set_num_threads(arguments.threads)
-        device = choose_device(arguments.device, reporter)
-        model = load_model(folder, device)
+        model = LoadedModel.load(arguments.model, arguments.device, reporter)
         temporary = output.prepare()
         seconds["load"] = round(time.monotonic() - began, 3)
         reporter.progress(READING_SHARE)
         reporter.check_cancelled()
 
-        from AMDiffLib.inference.pipeline import denoise_and_segment
-
-        result = denoise_and_segment(
+        process_study(
             volume,
             model,
-            steps=arguments.steps,
-            seed=arguments.seed,
-            device=device,
-            tile=arguments.tile,
-            reporter=PartOfJob(reporter, READING_SHARE, 1.0 - WRITING_SHARE),
-            config=InferenceConfig(conserve_counts=arguments.conserve_counts),
+            _study_options(arguments),
+            folder=temporary,
+            reporter=reporter,
+            seconds=seconds,
         )
-
-        reporter.stage("write")
-        began = time.monotonic()
-        from AMDiffLib.inference.result_files import write_report, write_results
-
-        files = write_results(temporary, volume, result, reporter)
-        seconds |= result.details["seconds"] | {"write": round(time.monotonic() - began, 3)}
-        run = {**result.details, "seconds": seconds}
-        write_report(
-            temporary, volume, model_config=model_config, run=run, warnings=reporter.warnings, files=files
-        )
-        reporter.check_cancelled()
         names = output.publish()
         reporter.progress(1.0)
         reporter.done(output_dir=str(output.folder), files=names)
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is not a positive number")
-    return number
+class ManyStudies:
+    """All studies under a folder."""
+
+    def __init__(self, arguments: argparse.Namespace, reporter: SilentReporter) -> None:
+        self._options = BatchOptions(
+            studies=Path(arguments.studies),
+            output=Path(arguments.output_dir),
+            model=arguments.model,
+            device=arguments.device,
+            units=arguments.units,
+            pattern=arguments.files,
+            part=arguments.part,
+            study=_study_options(arguments),
+        )
+        self._reporter = reporter
+        self._batch: Batch | None = None
+
+    def __call__(self) -> None:
+        """Process them; raises as `Batch` does."""
+        from AMDiffLib.batch.run import Batch
+
+        self._batch = Batch(self._options, self._reporter)
+        self._batch()
+
+    def discard(self) -> None:
+        """Remove the unfinished results of the study at hand; those that are finished stay."""
+        if self._batch is not None:
+            self._batch.discard()
 
 
-def _seed(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{number} is negative")
-    return number
+def _study_options(arguments: argparse.Namespace) -> StudyOptions:
+    return StudyOptions(
+        steps=arguments.steps,
+        seed=arguments.seed,
+        tile=arguments.tile,
+        conserve_counts=arguments.conserve_counts,
+    )
 
 
-def _tile(text: str) -> int:
-    number = int(text)
-    if number < 32 or number % 16:
-        raise argparse.ArgumentTypeError(f"{number} is not a multiple of 16 of at least 32")
-    return number
+def _part(text: str) -> Part:
+    number, separator, count = text.partition("/")
+    if not (separator and number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
+        raise argparse.ArgumentTypeError(f"'{text}' is not K/N with K from 1 to N, such as 2/8")
+    return Part(number=int(number), count=int(count))
 
 
 if __name__ == "__main__":

@@ -45,6 +45,13 @@ class BadCheckpoint(AMDiffError):
     exit_code = 6
 
 
+class SomeFailed(AMDiffError):
+    """Of several studies that were all tried, some failed; what became of each is in a table."""
+
+    kind = "some_failed"
+    exit_code = 8
+
+
 class Cancelled(AMDiffError):
     """The user, or the program that started the job, asked it to stop."""
 

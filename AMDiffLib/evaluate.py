@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Any
 if __package__ in (None, ""):  # started as a file, as by Slicer --python-script
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from AMDiffLib import command
-from AMDiffLib.inference.config import DEFAULT_TILE
-from AMDiffLib.inference.weights import DEFAULT_MODEL, load_model, model_folder, read_config
-from AMDiffLib.progress import ConsoleReporter, JsonLinesReporter, PartOfJob, SilentReporter
+from AMDiffLib import command, options
+from AMDiffLib.inference.weights import load_model, model_folder, read_config
+from AMDiffLib.progress import ConsoleReporter, JsonLinesReporter, OneOfMany, SilentReporter
 
 if TYPE_CHECKING:
     from AMDiffLib.evaluation.scores import Score
@@ -37,32 +36,13 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--manifest", type=Path, required=True, metavar="FILE", help="manifest.json of the cohort")
     p.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the results; created")
     p.add_argument(
-        "--model",
-        default=DEFAULT_MODEL,
-        metavar="NAME|FOLDER",
-        help="an installed model, or a folder with model.safetensors and config.json (default: %(default)s)",
-    )
-    p.add_argument(
         "--counts", type=float, metavar="PERCENT", help="count level to judge (default: all levels)"
     )
-    p.add_argument("--limit", type=_positive, metavar="N", help="only the first N subjects (default: all)")
     p.add_argument(
-        "--steps", type=_positive, metavar="N", help="network evaluations a voxel (default: the model's)"
+        "--limit", type=options.positive, metavar="N", help="only the first N subjects (default: all)"
     )
-    p.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="seed of the noise (default: %(default)s)"
-    )
-    p.add_argument(
-        "--tile", type=_positive, default=DEFAULT_TILE, metavar="N", help="tile side (default: %(default)s)"
-    )
-    p.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: %(default)s")
-    p.add_argument("--threads", type=_positive, metavar="N", help="CPU threads (default: one for each core)")
-    p.add_argument(
-        "--progress",
-        choices=("text", "json"),
-        default="text",
-        help="text: a progress bar and the tables; json: one JSON object a line (default: %(default)s)",
-    )
+    options.add_model_options(p)
+    options.add_progress_option(p)
     return p
 
 
@@ -85,12 +65,7 @@ def _evaluate(arguments: argparse.Namespace, reporter: SilentReporter) -> None:
     chosen = choose_cases(arguments.manifest, counts_percent=arguments.counts, limit=arguments.limit)
     folder = model_folder(arguments.model)
     config = read_config(folder)
-    if arguments.threads:
-        import SimpleITK as sitk
-        import torch
-
-        torch.set_num_threads(arguments.threads)
-        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(arguments.threads)
+    options.set_threads(arguments.threads)
     from AMDiffLib.inference.device import choose_device
 
     device = choose_device(arguments.device, reporter)
@@ -100,7 +75,7 @@ def _evaluate(arguments: argparse.Namespace, reporter: SilentReporter) -> None:
     scores: list[Score] = []
     details: list[dict[str, Any]] = []
     for number, (case, truth) in enumerate(chosen):
-        part = _OneCase(reporter, str(case), number / len(chosen), (number + 1) / len(chosen))
+        part = OneOfMany(reporter, str(case), number=number, count=len(chosen))
         case_scores, facts = _evaluate_case(case, truth, model, device, arguments, part)
         scores += case_scores
         details.append(facts)
@@ -115,7 +90,12 @@ def _evaluate(arguments: argparse.Namespace, reporter: SilentReporter) -> None:
 
 
 def _evaluate_case(
-    entry: Any, truth: Path | None, model: Any, device: Any, arguments: argparse.Namespace, reporter: _OneCase
+    entry: Any,
+    truth: Path | None,
+    model: Any,
+    device: Any,
+    arguments: argparse.Namespace,
+    reporter: OneOfMany,
 ) -> tuple[list[Score], dict[str, Any]]:
     from AMDiffLib.evaluation.cases import load_case
     from AMDiffLib.evaluation.scores import score_case
@@ -156,19 +136,6 @@ def _evaluate_case(
     return scores, facts
 
 
-class _OneCase(PartOfJob):
-    """The share of the whole job that is one case; its stages are told with the case's name."""
-
-    def __init__(self, whole: SilentReporter, name: str, start: float, end: float) -> None:
-        super().__init__(whole, start, end)
-        self._name = name
-
-    def stage(self, name: str, text: str | None = None) -> None:
-        from AMDiffLib.progress import STAGE_TEXTS
-
-        super().stage(name, f"{self._name}: {text or STAGE_TEXTS.get(name, name)}")
-
-
 def _provenance(
     config: dict[str, Any], details: list[dict[str, Any]], arguments: argparse.Namespace
 ) -> dict[str, Any]:
@@ -180,13 +147,6 @@ def _provenance(
         "packages": installed_versions(),
         "cases": details,
     }
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is not a positive number")
-    return number
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import json
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from typing import Any, Protocol, TextIO
 
 from AMDiffLib.errors import Cancelled
@@ -246,3 +247,22 @@ class PartOfJob(SilentReporter):
 
     def check_cancelled(self) -> None:
         self._whole.check_cancelled()
+
+
+class OneOfMany(PartOfJob):
+    """The share of a job that is one of several items: stages carry its name, its own warnings are kept."""
+
+    def __init__(
+        self, whole: Reporter, name: str, *, number: int, count: int, heard: Iterable[str] = ()
+    ) -> None:
+        """`number` counts from 0 to `count` - 1; `heard` are earlier warnings that hold for this item too."""
+        super().__init__(whole, number / count, (number + 1) / count)
+        self._name = f"{number + 1}/{count} {name}"
+        self.warnings = list(heard)
+
+    def stage(self, name: str, text: str | None = None) -> None:
+        super().stage(name, f"{self._name}: {text or STAGE_TEXTS.get(name, name)}")
+
+    def warning(self, text: str) -> None:
+        self.warnings.append(text)
+        super().warning(f"{self._name}: {text}")

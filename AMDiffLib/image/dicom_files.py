@@ -33,10 +33,11 @@ PARSING_ERRORS = (
 )
 # All that the geometry, the conversion to SUV and the report are taken from.
 _ATTRIBUTES_USED = (
-    "SOPInstanceUID", "SeriesDescription", "ImageType", "SeriesType", "NumberOfSlices", "Rows", "Columns",
-    "PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient", "Manufacturer",
-    "ManufacturerModelName", "PatientName", "PatientID", "PatientWeight", "PatientSize", "PatientSex",
-    "Units", "SUVType", "RescaleSlope", "RescaleIntercept", "ReconstructionMethod",
+    "SOPInstanceUID", "StudyInstanceUID", "SeriesDescription", "ImageType", "SeriesType",
+    "NumberOfSlices", "Rows", "Columns", "PixelSpacing", "ImagePositionPatient",
+    "ImageOrientationPatient", "Manufacturer", "ManufacturerModelName", "PatientName", "PatientID",
+    "PatientWeight", "PatientSize", "PatientSex", "Units", "SUVType", "RescaleSlope", "RescaleIntercept",
+    "ReconstructionMethod",
     "DecayCorrection", "CorrectedImage", "SeriesDate", "SeriesTime", "StudyDate", "ContentDate",
     "AcquisitionDate", "AcquisitionTime", "AcquisitionDateTime", "TimezoneOffsetFromUTC",
     "FrameReferenceTime", "ActualFrameDuration", "RadiopharmaceuticalInformationSequence",
@@ -52,7 +53,7 @@ class FoundFiles:
     series: dict[str, list[Path]] = field(default_factory=lambda: defaultdict(list))
     value_maps: list[Path] = field(default_factory=list)
     other_modalities: set[str] = field(default_factory=set)
-    multi_frame: bool = False
+    multi_frame: list[Path] = field(default_factory=list)
     unreadable: list[Path] = field(default_factory=list)
 
 
@@ -64,11 +65,12 @@ def looks_like_dicom(path: Path) -> bool:
     return start[128:132] == b"DICM" or (start[:2] == b"\x08\x00" and len(start) == 132)
 
 
-def find_files(folder: Path, *, recursive: bool) -> FoundFiles:
-    """Sort the files of a folder; whatever is not DICOM, and DICOMDIR, is ignored."""
+def find_files(folder: Path, *, recursive: bool, leave_out: Path | None = None) -> FoundFiles:
+    """Sort the files of a folder, but for those under `leave_out`; whatever is not DICOM, and DICOMDIR, is
+    ignored."""
     found = FoundFiles()
     for path in sorted(folder.rglob("*") if recursive else folder.glob("*")):
-        if path.is_file():
+        if path.is_file() and leave_out not in path.parents:
             _sort_in(found, path)
     return found
 
@@ -92,7 +94,7 @@ def _sort_in(found: FoundFiles, path: Path) -> None:
         # Every image has both; a header cut short must not pass for some other object.
         found.unreadable.append(path)
     elif sop_class in MULTI_FRAME_PET:
-        found.multi_frame = True
+        found.multi_frame.append(path)
     elif modality == "PT" and sop_class in ("", PET_IMAGE_STORAGE):
         found.series[series_uid].append(path)
     else:

@@ -30,6 +30,9 @@ from AMDiffLib.image.real_world_value import cross_check
 from AMDiffLib.image.series_facts import series_facts
 from AMDiffLib.image.suv import corrections, suv_conversion
 
+# The value of Image Type by which our own derived series is known again.
+AI_IMAGE_TYPE = "AI_DENOISED"
+
 
 def read_dicom(path: Path, series_uid: str | None = None) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
     """Read the attenuation-corrected PET series of a folder (searched with its subfolders), or the one a
@@ -47,6 +50,16 @@ def read_dicom(path: Path, series_uid: str | None = None) -> tuple[dict[str, Any
         found, uid = _find_series(path, series_uid)
         paths, headers, warnings = read_headers(found.series[uid])
         return _volume(path, paths, headers, warnings, found.value_maps)
+
+
+def read_series(
+    files: Sequence[Path], value_maps: Sequence[Path] = ()
+) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+    """Read the series whose files these are; returns and raises as `read_dicom`."""
+    with python_warnings.catch_warnings():
+        python_warnings.simplefilter("ignore")
+        paths, headers, warnings = read_headers(files)
+        return _volume(files[0].parent, paths, headers, warnings, value_maps)
 
 
 def read_series_facts(path: Path, series_uid: str | None = None) -> dict[str, Any]:
@@ -136,7 +149,7 @@ def _choose(found: FoundFiles, series_uid: str | None) -> str:
     if not found.series:
         raise BadInput(_nothing_found(found))
     first = {uid: _first_header(paths) for uid, paths in found.series.items()}
-    corrected = {uid: header for uid, header in first.items() if _is_corrected_volume(header)}
+    corrected = {uid: header for uid, header in first.items() if is_corrected_volume(header)}
     if series_uid is not None:
         if series_uid not in found.series:
             raise BadInput(f"There is no PET series {series_uid} here. Found:\n{_listing(found, first)}")
@@ -179,11 +192,11 @@ def _first_header(paths: Sequence[Path]) -> Dataset:
         raise unreadable("The first image of a PET series") from None
 
 
-def _is_corrected_volume(header: Dataset) -> bool:
-    """Tell an attenuation-corrected volume from uncorrected series and from rotating maximum-intensity
-    projections."""
+def is_corrected_volume(header: Dataset) -> bool:
+    """Tell an attenuation-corrected volume from uncorrected series, from rotating maximum-intensity
+    projections, and from what networks made of one."""
     kinds = {*values_of(header, "ImageType"), *values_of(header, "SeriesType")}
-    return "ATTN" in corrections(header) and not kinds & {"MIP", "REPROJECTION"}
+    return "ATTN" in corrections(header) and not kinds & {"MIP", "REPROJECTION", AI_IMAGE_TYPE}
 
 
 def _listing(found: FoundFiles, headers: dict[str, Dataset]) -> str:

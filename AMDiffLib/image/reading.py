@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import math
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import SimpleITK as sitk
 
 from AMDiffLib.errors import BadInput
 from AMDiffLib.image.dicom_files import looks_like_dicom
-from AMDiffLib.image.dicom_series import read_dicom
+from AMDiffLib.image.dicom_series import read_dicom, read_series
 from AMDiffLib.image.volume import PetVolume
+from AMDiffLib.image.writing import CONTENT, CONTENT_KEY
 
 SUV_UNITS = "SUVbw"
 _FORMATS = {
@@ -73,12 +75,28 @@ def read_pet(path: str | Path, *, units: str | None = None, series_uid: str | No
     return _checked(fields, facts, warnings)
 
 
+def read_pet_series(files: Sequence[Path], value_maps: Sequence[Path] = ()) -> PetVolume:
+    """Read one DICOM PET series from its files; its SUV is held against the real world `value_maps`.
+
+    Raises:
+        BadInput: as `read_pet`.
+    """
+    return _checked(*read_series(files, value_maps))
+
+
+def image_suffix(name: str) -> str | None:
+    """Return the suffix of a file name of a single-file format, as it is written there; None for others."""
+    for suffix in sorted(_FORMATS, key=len, reverse=True):
+        if name.lower().endswith(suffix):
+            return name[-len(suffix) :]
+    return None
+
+
 def _format_of(path: Path) -> str | None:
     """Return the name of a single-file format, or None for DICOM."""
     name = path.name.lower()
-    for suffix, file_format in _FORMATS.items():
-        if name.endswith(suffix):
-            return file_format
+    if suffix := image_suffix(name):
+        return _FORMATS[suffix]
     if name == "dicomdir" or looks_like_dicom(path):
         return None
     raise BadInput(
@@ -153,8 +171,14 @@ def _check_header(reader: sitk.ImageFileReader, file_format: str) -> None:
         raise BadInput(f"The {file_format} file holds a {len(size)}-D image; expected a 3-D volume.")
     if "complex" in sitk.GetPixelIDValueAsString(reader.GetPixelID()):
         raise BadInput(f"The {file_format} file holds complex values; expected SUV.")
-    if any(key.startswith("Segment0_") for key in reader.GetMetaDataKeys()):
+    keys = reader.GetMetaDataKeys()
+    if any(key.startswith("Segment0_") for key in keys):
         raise BadInput(f"The {file_format} file is a segmentation; expected a PET volume.")
+    if CONTENT_KEY in keys and reader.GetMetaData(CONTENT_KEY) == CONTENT:
+        raise BadInput(
+            f"The {file_format} file is itself a denoised result of this software. Choose the scan that it "
+            "was computed from."
+        )
 
 
 def _refuse_short_nifti(path: Path, reader: sitk.ImageFileReader) -> None:
