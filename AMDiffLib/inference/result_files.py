@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from AMDiffLib.image.overview import write_overview
 from AMDiffLib.image.volume import PetVolume
 from AMDiffLib.image.writing import write_denoised, write_segmentation
 from AMDiffLib.inference.lesions import label_lesions
-from AMDiffLib.inference.pipeline import Result
 from AMDiffLib.inference.provenance import provenance
 from AMDiffLib.progress import Reporter
 from AMDiffLib.quantification.anatomy import Anatomy
 from AMDiffLib.quantification.lean_body_mass import BodyMeasures
 from AMDiffLib.quantification.lesion_regions import regions_of
 from AMDiffLib.quantification.measurements import MeasureOptions, measure_anatomy
+
+if TYPE_CHECKING:
+    # An exporter reads these files without the networks' packages.
+    from AMDiffLib.inference.pipeline import Result
 
 DENOISED = "denoised.nrrd"
 SEGMENTATION = "segmentation.seg.nrrd"
