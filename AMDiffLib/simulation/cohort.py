@@ -54,12 +54,12 @@ def write_cohort(
     while group := list(islice(missing, batch)):
         names = ", ".join(_name(settings, index) for index in group)
 
-        def say(text: str, names: str = names) -> None:
+        def say(text: str, done: float, names: str = names, before: int = finished) -> None:
             reporter.check_cancelled()
             reporter.stage("simulate", f"{names}: {text}")
+            reporter.progress((before + done * len(group)) / subjects)
 
         for subject in simulate_subjects(settings, group, device=device, say=say):
-            say("writing")
             name = _name(settings, subject.index)
             _write_subject(folder, name, subject, ct)
             _write_manifest(folder)

@@ -104,7 +104,7 @@ class StripProjector:
         return self._forward[key]
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def _projector(
     image_size: int, pixel_mm: float, angles: int, bins: int, bin_mm: float, device: str
 ) -> StripProjector:

@@ -13,7 +13,7 @@ from AMDiffLib.simulation.blur import blur_axis, gaussian_blur
 from AMDiffLib.simulation.projector import ScanGeometry, StripProjector
 from AMDiffLib.simulation.scanner import Reconstruction
 
-_COLUMNS_AT_ONCE = {"cpu": 96, "cuda": 2048}
+_COLUMNS_AT_ONCE = {"cpu": 96, "cuda": 512}
 _Piece = tuple[int, slice]
 
 

@@ -15,6 +15,9 @@ from AMDiffLib.simulation.reconstruction import osem_batch
 from AMDiffLib.simulation.scanner import SCANNERS, Reconstruction, Scanner
 
 FIELD_OF_VIEW_MM = 576.0
+# Told what is being done, and which share of the work is behind it.
+Say = Callable[[str, float], None]
+_SHARE_OF_PAINTING, _SHARE_OF_SCANS = 0.5, 0.85
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,14 +86,20 @@ def simulate_subjects(
     indices: Sequence[int],
     *,
     device: torch.device | str = "cpu",
-    say: Callable[[str], None] = lambda text: None,
+    say: Say = lambda text, done: None,
 ) -> list[SimulatedSubject]:
     """Simulate the subjects numbered `indices` of a cohort, reconstructing those of one protocol at once.
 
-    Each subject depends on the cohort's seed and its own number alone. `say` receives what is being done.
+    Each subject depends on the cohort's seed and its own number alone. `say` is told what is being done.
     """
-    scans = [_measured(settings, index, device, say) for index in indices]
-    say("reconstructing")
+    scans = []
+    for number, index in enumerate(indices):
+
+        def say_own(text: str, done: float, number: int = number) -> None:
+            say(text, _SHARE_OF_SCANS * (number + done) / len(indices))
+
+        scans.append(_measured(settings, index, device, say_own))
+    say("reconstructing", _SHARE_OF_SCANS)
     done: dict[int, SimulatedSubject] = {}
     for batch in dict.fromkeys(scan.batch for scan in scans):
         group = [scan for scan in scans if scan.batch == batch]
@@ -107,9 +116,7 @@ def simulate_subjects(
     return [done[index] for index in indices]
 
 
-def _measured(
-    settings: SimulationSettings, index: int, device: torch.device | str, say: Callable[[str], None]
-) -> _Scan:
+def _measured(settings: SimulationSettings, index: int, device: torch.device | str, say: Say) -> _Scan:
     rng = np.random.default_rng([settings.seed, index, 1])
     scanner = SCANNERS[settings.scanners[index % len(settings.scanners)]]
     injected = float(np.clip(rng.normal(scanner.injected_mbq, scanner.injected_mbq_sd), 100, 700))
@@ -125,9 +132,9 @@ def _measured(
         )
     levels = tuple(float(level) for level in settings.levels_percent or scanner.levels_percent)
     high = 100.0 * scanner.high_count_factor
-    say("painting the person" if settings.label_map is None else "reading the label map")
+    say("painting the person" if settings.label_map is None else "reading the label map", 0.0)
     phantom = _phantom(settings, index, spacing, device)
-    say("scanning")
+    say("scanning", _SHARE_OF_PAINTING)
     measurement = acquire(
         phantom,
         scanner,
