@@ -21,7 +21,7 @@ from AMDiffLib.errors import BadInput, Cancelled
 from AMDiffLib.inference.output_folder import OutputFolder
 from AMDiffLib.progress import Cancellation, ConsoleReporter, JsonLinesReporter, SilentReporter
 
-PACKAGES = ("numpy", "SimpleITK", "pydicom", "highdicom", "slicerio", "matplotlib")
+PACKAGES = ("numpy", "SimpleITK", "pydicom", "slicerio")
 
 EXIT_CODES = """
 exit codes:

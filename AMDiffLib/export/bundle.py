@@ -91,7 +91,7 @@ def write_export(
             write_table(folder / TABLE_FILE, found.measurements)
             names.append(TABLE_FILE)
         if request.page:
-            identity = _identity(series) if request.identity else ()
+            identity = patient_lines(series) if request.identity else ()
             write_page(folder / PAGE_FILE, found, now=now, identity=identity)
             names.append(PAGE_FILE)
     reporter.check_cancelled()
@@ -138,7 +138,8 @@ def _write_dicom(
             names.append(REPORT_FILE)
         reporter.progress(_DICOM_UNTIL)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        text = without_identity(f"{type(error).__name__}: {error}", series.headers[0])
+        first_line = next(iter(str(error).splitlines()), "")
+        text = without_identity(f"{type(error).__name__}: {first_line}", series.headers[0])
         raise BadInput(
             f"The headers of the source series do not allow DICOM objects to be made of it ({text}). Export "
             "the table and the page instead, or have the series exported from the scanner again."
@@ -146,7 +147,8 @@ def _write_dicom(
     return names
 
 
-def _identity(series: SourceSeries) -> tuple[str, ...]:
+def patient_lines(series: SourceSeries) -> tuple[str, ...]:
+    """Return what names the patient and the study, for the head of a page that is asked to."""
     header = series.headers[0]
     name = str(header.PatientName).replace("^", " ").strip()
     date = str(header.StudyDate or "")

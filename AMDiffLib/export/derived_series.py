@@ -14,14 +14,14 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian, PositronEmissionTomographyImageStorage, generate_uid
 
 from AMDiffLib.errors import BadInput
+from AMDiffLib.export.codes import code_sequence
+from AMDiffLib.export.identifiers import PET_SERIES, series_number
 from AMDiffLib.export.result_set import ResultSet
-from AMDiffLib.export.segmentation_object import series_number
 from AMDiffLib.export.software import (
     MANUFACTURER,
     MODEL_NAME,
     NOT_FOR_DIAGNOSIS,
     Software,
-    code_sequence,
     scanner_contribution,
 )
 from AMDiffLib.export.source_series import SourceSeries
@@ -69,7 +69,7 @@ def derived_pet(source: SourceSeries, results: ResultSet, *, now: datetime) -> I
         image.SeriesInstanceUID = series_uid
         image.SourceImageSequence = Sequence([_reference(header)])
         per_unit = float(factor) if source.units == "BQML" else 1.0
-        _store(image, suv / per_unit)
+        _store(image, suv.astype(np.float64) / per_unit)
         image.WindowCenter = f"{np.mean(_SUV_WINDOW) / per_unit:.9g}"
         image.WindowWidth = f"{np.ptp(_SUV_WINDOW) / per_unit:.9g}"
         yield image
@@ -83,7 +83,7 @@ def _common(source: SourceSeries, software: Software, now: datetime) -> Dataset:
     image.ImageType = ["DERIVED", "PRIMARY", AI_IMAGE_TYPE]
     image.InstanceCreationDate = image.ContentDate = now.strftime("%Y%m%d")
     image.InstanceCreationTime = image.ContentTime = now.strftime("%H%M%S")
-    image.SeriesNumber = series_number(source, 1)
+    image.SeriesNumber = series_number(source, PET_SERIES)
     image.SeriesDescription = SERIES_DESCRIPTION
     image.Manufacturer = MANUFACTURER
     image.ManufacturerModelName = MODEL_NAME
@@ -144,11 +144,11 @@ def _reference(header: Dataset) -> Dataset:
 
 
 def _store(image: Dataset, values: np.ndarray) -> None:
-    """Write (rows, columns) values as signed 16-bit integers times the slice's slope."""
+    """Write (rows, columns) float64 values as signed 16-bit integers times the slice's slope."""
     largest = float(np.abs(values).max())
     # Rounded up in the 16 characters that a decimal string has, so that the largest value still fits.
     slope = f"{largest / _LARGEST_STORED * (1 + 1e-8):.9e}" if largest > 0 else "1"
-    stored = np.rint(np.asarray(values, np.float64) / float(slope))
+    stored = np.rint(values / float(slope))
     if np.abs(stored).max() > _LARGEST_STORED:
         raise BadInput(f"A slice holds the value {largest:g}, which does not fit into 16 bits.")
     image.RescaleSlope, image.RescaleIntercept = slope, "0"
@@ -157,7 +157,7 @@ def _store(image: Dataset, values: np.ndarray) -> None:
     image.BitsAllocated = image.BitsStored = 16
     image.HighBit, image.PixelRepresentation = 15, 1
     image.LossyImageCompression = image.get("LossyImageCompression") or "00"
-    image.PixelData = stored.astype("<i2").tobytes()
+    image.add_new("PixelData", "OW", stored.astype("<i2").tobytes())
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = image.SOPClassUID
     meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID

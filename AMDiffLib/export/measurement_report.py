@@ -12,11 +12,12 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import generate_uid
 
+from AMDiffLib.export.codes import code_of
+from AMDiffLib.export.identifiers import REPORT_SERIES, series_number, tracking_uid
 from AMDiffLib.export.result_set import ResultSet, Segment
-from AMDiffLib.export.segmentation_object import code_of, series_number, tracking_uid
 from AMDiffLib.export.software import MANUFACTURER, MODEL_NAME, NOT_FOR_DIAGNOSIS, Software
 from AMDiffLib.export.source_series import SourceSeries
-from AMDiffLib.labels import ORGANS
+from AMDiffLib.labels import LESION, ORGANS
 
 SERIES_DESCRIPTION = "AMDiff measurements (AI, not for diagnosis)"
 
@@ -35,7 +36,6 @@ _QUANTITIES = {
     "tlg_g": (codes.DCM.TotalLesionGlycolysis, _GRAM, None, None),
     "volume_ml": (codes.SCT.Volume, _MILLILITRE, None, codes.DCM.SumOfSegmentedVoxelMethodForVolume),
 }  # fmt: skip
-_TOTALS = ("suv_max_g_per_ml", "mtv_ml", "tlg_g")
 
 
 def measurement_report(
@@ -68,7 +68,7 @@ def measurement_report(
         evidence=[*denoised, segmentation, *source.headers],
         content=content,
         series_instance_uid=generate_uid(),
-        series_number=series_number(source, 2),
+        series_number=series_number(source, REPORT_SERIES),
         sop_instance_uid=generate_uid(),
         instance_number=1,
         manufacturer=MANUFACTURER,
@@ -79,7 +79,6 @@ def measurement_report(
         is_complete=True,
         is_final=False,
         is_verified=False,
-        contributing_equipment=None,
     )
 
 
@@ -117,7 +116,7 @@ def _group(
     row = results.row_of(segment)
     return sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(
-            uid=tracking_uid(source, segment), identifier=segment.name[:64]
+            uid=tracking_uid(source, segment.identifier), identifier=segment.name[:64]
         ),
         referenced_segment=sr.ReferencedSegment(
             sop_class_uid=segmentation.SOPClassUID,
@@ -145,11 +144,10 @@ def _totals(
     }
     return sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(
-            uid=generate_uid(entropy_srcs=[MODEL_NAME, source.series_uid, "all lesions"]),
-            identifier="All lesions",
+            uid=tracking_uid(source, "all lesions"), identifier="All lesions"
         ),
-        finding_category=code_of(("49755003", "SCT", "Morphologically Altered Structure")),
-        finding_type=codes.SCT.Neoplasm,
+        finding_category=code_of(LESION.category),
+        finding_type=code_of(LESION.type),
         algorithm_id=_algorithm(results.software),
         measurements=_measurements(total, None),
     )

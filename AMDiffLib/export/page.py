@@ -27,32 +27,14 @@ _PICTURE_TOP, _PICTURE_HEIGHT = 10.12, 4.35
 
 
 def write_page(path: Path, results: ResultSet, *, now: datetime, identity: tuple[str, ...] = ()) -> None:
-    """Write the report as PDF, A4, one page.
-
-    Coronal projections of the low-count and the denoised volume (inverted grey, SUVbw 0 to 7) with the
-    lesions outlined, the table of lesions, the totals, the organs, facts of the scan, model and version.
-    Nothing identifies the patient unless `identity` does: lines for the head of the page.
-    """
+    """Write the report as PDF, A4, one page; the arguments are those of `draw_page`."""
     from matplotlib import rc_context
     from matplotlib.backends.backend_pdf import FigureCanvasPdf
-    from matplotlib.figure import Figure
 
-    scene = project_coronal(
-        {"low": results.volume.suv, "denoised": results.denoised, "truth": None},
-        {"lesions": results.lesion_numbers(), "truth_lesions": None},
-        results.organ_labels(),
-        results.volume.spacing,
-        results.volume.direction,
-    )
     # Text stays text: it can be searched, and read aloud by a screen reader.
-    with rc_context({"pdf.fonttype": 42, "font.family": "DejaVu Sans"}):
-        figure = Figure(figsize=(_WIDTH, _HEIGHT))
+    with rc_context({"pdf.fonttype": 42}):
+        figure = draw_page(results, now=now, identity=identity)
         FigureCanvasPdf(figure)
-        _head(figure, results, identity)
-        _pictures(figure, scene)
-        bottom = draw_lesions(figure, results, left=_MARGIN, top=_PICTURE_TOP - _PICTURE_HEIGHT - 0.35)
-        draw_organs(figure, results, left=_MARGIN, top=bottom - 0.22)
-        _foot(figure, results, now)
         figure.savefig(
             path,
             format="pdf",
@@ -62,6 +44,31 @@ def write_page(path: Path, results: ResultSet, *, now: datetime, identity: tuple
                 "CreationDate": now,
             },
         )
+
+
+def draw_page(results: ResultSet, *, now: datetime, identity: tuple[str, ...] = ()) -> Figure:
+    """Draw the report.
+
+    Coronal projections of the low-count and the denoised volume (inverted grey, SUVbw 0 to 7) with the
+    lesions outlined, the table of lesions, the totals, the organs, facts of the scan, model and version.
+    Nothing identifies the patient unless `identity` does: lines for the head of the page.
+    """
+    from matplotlib.figure import Figure
+
+    scene = project_coronal(
+        {"low": results.volume.suv, "denoised": results.denoised, "truth": None},
+        {"lesions": results.lesion_numbers(), "truth_lesions": None},
+        results.organ_labels(),
+        results.volume.spacing,
+        results.volume.direction,
+    )
+    figure = Figure(figsize=(_WIDTH, _HEIGHT))
+    _head(figure, results, identity)
+    _pictures(figure, scene)
+    bottom = draw_lesions(figure, results, left=_MARGIN, top=_PICTURE_TOP - _PICTURE_HEIGHT - 0.35)
+    draw_organs(figure, results, left=_MARGIN, top=bottom - 0.22)
+    _foot(figure, results, now)
+    return figure
 
 
 def _text(figure: Figure, x: float, y: float, text: str, **style: object) -> None:

@@ -4,25 +4,14 @@ from __future__ import annotations
 
 import highdicom as hd
 import numpy as np
-from pydicom.sr.coding import Code
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from AMDiffLib.errors import BadInput
+from AMDiffLib.export.codes import code_of
+from AMDiffLib.export.identifiers import SEGMENTATION_SERIES, series_number, tracking_uid
 from AMDiffLib.export.result_set import Origin, ResultSet, Segment
 from AMDiffLib.export.software import MANUFACTURER, MODEL_NAME
 from AMDiffLib.export.source_series import SourceSeries
-
-_SERIES_OFFSET = 9001
-
-
-def tracking_uid(source: SourceSeries, segment: Segment) -> str:
-    """Return the UID of a lesion or organ of this scan: the same in every export and in every object."""
-    return generate_uid(entropy_srcs=[MODEL_NAME, source.series_uid, segment.identifier])
-
-
-def series_number(source: SourceSeries, which: int) -> int:
-    """Return a number for the `which`-th new series, apart from those that scanners give."""
-    return _SERIES_OFFSET + which + 10 * (int(source.headers[0].get("SeriesNumber") or 0) % 100)
 
 
 def segmentation_object(source: SourceSeries, results: ResultSet) -> hd.seg.Segmentation:
@@ -50,7 +39,7 @@ def segmentation_object(source: SourceSeries, results: ResultSet) -> hd.seg.Segm
             for number, segment in enumerate(results.segments, start=1)
         ],
         series_instance_uid=generate_uid(),
-        series_number=series_number(source, 0),
+        series_number=series_number(source, SEGMENTATION_SERIES),
         sop_instance_uid=generate_uid(),
         instance_number=1,
         manufacturer=MANUFACTURER,
@@ -75,13 +64,7 @@ def _description(
         segmented_property_type=code_of(segment.structure.type),
         algorithm_type=segment.origin.value,
         algorithm_identification=results.software.algorithm_identification() if by_model else None,
-        tracking_uid=tracking_uid(source, segment),
+        tracking_uid=tracking_uid(source, segment.identifier),
         tracking_id=segment.name[:64],
         display_color=hd.color.CIELabColor.from_rgb(*segment.structure.colour),
     )
-
-
-def code_of(triple: tuple[str, str, str]) -> Code:
-    """Return a code of `AMDiffLib.labels` as pydicom's."""
-    value, scheme, meaning = triple
-    return Code(value, scheme, meaning)

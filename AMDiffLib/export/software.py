@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-import highdicom as hd
 from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import generate_uid
 
 import AMDiffLib
+from AMDiffLib.export.codes import code_sequence
+
+if TYPE_CHECKING:
+    import highdicom as hd
 
 MANUFACTURER = "The AMDiff developers"
 MODEL_NAME = "AMDiff"
@@ -70,7 +73,9 @@ class Software:
         return f"{MODEL_NAME} {self.model}"
 
     def algorithm_identification(self) -> hd.AlgorithmIdentificationSequence:
-        """For segments and derived images."""
+        """For the segments that it drew."""
+        import highdicom as hd
+
         return hd.AlgorithmIdentificationSequence(
             name=self.algorithm_name,
             family=codes.DCM.ArtificialIntelligence,
@@ -103,15 +108,6 @@ def scanner_contribution(header: Dataset) -> Dataset:
     # Mandatory in the sequence, though the source may lack it.
     item.Manufacturer = str(header.get("Manufacturer") or "unknown")
     return item
-
-
-def code_sequence(code: Code) -> Sequence:
-    """Return a code sequence of one item."""
-    item = Dataset()
-    item.CodeValue = code.value
-    item.CodingSchemeDesignator = code.scheme_designator
-    item.CodeMeaning = code.meaning
-    return Sequence([item])
 
 
 def _equipment_item(purpose: Code) -> Dataset:

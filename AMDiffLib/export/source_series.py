@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from AMDiffLib.errors import BadInput
 from AMDiffLib.image.dicom_files import find_files, read_headers
 from AMDiffLib.image.dicom_geometry import series_geometry
-from AMDiffLib.image.reading import read_pet
+from AMDiffLib.image.reading import SUV_UNITS, read_pet
 from AMDiffLib.image.suv import suv_conversion
 from AMDiffLib.image.volume import PetVolume
 
@@ -67,7 +67,8 @@ def read_source_series(path: Path, *, series_uid: str | None = None) -> SourceSe
     Raises:
         BadInput: `read_pet` refuses the series, or it lacks the UIDs that a DICOM object must refer to.
     """
-    volume = read_pet(path, series_uid=series_uid)
+    # The unit is that of other formats, which are refused below with a better reason than a missing unit.
+    volume = read_pet(path, units=SUV_UNITS, series_uid=series_uid)
     if volume.source["format"] != "DICOM":
         raise BadInput(
             f"The source is a {volume.source['format']} file; a DICOM export needs the DICOM series that the "
@@ -84,11 +85,11 @@ def read_source_series(path: Path, *, series_uid: str | None = None) -> SourceSe
         order = list(series_geometry(used).order)
         headers = tuple(pydicom.dcmread(paths[index], stop_before_pixels=True) for index in order)
         for header in headers:
-            _complete(header)
+            _complete(header, slice_spacing=volume.spacing[2])
         return SourceSeries(volume=volume, headers=headers, factors=suv_conversion(used).factors[order])
 
 
-def _complete(header: Dataset) -> None:
+def _complete(header: Dataset, *, slice_spacing: float) -> None:
     for keyword, name in _MANDATORY.items():
         if not header.get(keyword):
             raise BadInput(
@@ -98,3 +99,5 @@ def _complete(header: Dataset) -> None:
     for keyword in _MAY_BE_EMPTY:
         if keyword not in header:
             setattr(header, keyword, "")
+    if not header.get("SliceThickness"):
+        header.SliceThickness = f"{slice_spacing:.6g}"  # slices of PET adjoin
