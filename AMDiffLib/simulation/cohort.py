@@ -56,8 +56,8 @@ def write_cohort(
 
         def say(text: str, done: float, names: str = names, before: int = finished) -> None:
             reporter.check_cancelled()
-            reporter.stage("simulate", f"{names}: {text}")
             reporter.progress((before + done * len(group)) / subjects)
+            reporter.stage("simulate", f"{names}: {text}")
 
         for subject in simulate_subjects(settings, group, device=device, say=say):
             name = _name(settings, subject.index)
