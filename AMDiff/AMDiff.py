@@ -8,13 +8,16 @@ from typing import Annotated
 import qt
 import slicer
 import vtk
+from AMDiffModule.device_panel import DevicePanel
 from AMDiffModule.display import INVERTED_GREY, PET_RAINBOW, USUAL_SUV_WINDOW, show_in_3d
 from AMDiffModule.export import UnusableVolume, reason_unusable
 from AMDiffModule.export_panel import ExportPanel
 from AMDiffModule.input_panel import InputPanel
 from AMDiffModule.lesion_panel import LesionPanel
+from AMDiffModule.model_panel import ModelPanel
 from AMDiffModule.node_marks import is_marked_as_suv, is_synthetic
 from AMDiffModule.packages import ensure_packages
+from AMDiffModule.queue_panel import QueuePanel
 from AMDiffModule.reading_panel import ReadingPanel
 from AMDiffModule.run import Run
 from AMDiffModule.run_panel import RunPanel
@@ -42,6 +45,9 @@ _PARTS = (
     "job",
     "worker",
     "export",
+    "measuring_library",
+    "patient_facts",
+    "lesion_marks",
     "measurement_table",
     "display",
     "subject_hierarchy",
@@ -58,6 +64,10 @@ _PARTS = (
     "input_panel",
     "run_panel",
     "reading_panel",
+    "segment_voxels",
+    "scene_measurement",
+    "lesion_follower",
+    "lesion_table",
     "lesion_panel",
     "export_panel",
     "simulated_case",
@@ -124,7 +134,6 @@ class AMDiffParameterNode:
     """The panel's choices, kept in the scene; `steps` 0 leaves the number of steps to the model."""
 
     inputVolume: vtkMRMLScalarVolumeNode
-    valuesAreSuv: bool = False
     model: str = "amdiff-compact"
     device: Device = Device.AUTO
     steps: Annotated[int, WithinRange(0, 250)] = 0
@@ -165,9 +174,13 @@ class AMDiffWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.runPanel = RunPanel(self.ui, self)
         self.readingPanel = ReadingPanel(self.ui, self)
         self.lesionPanel = LesionPanel(self.ui, self)
+        self.devicePanel = DevicePanel(self.ui, self)
         self.panels = (
             InputPanel(self.ui, self),
+            ModelPanel(self.ui, self),
+            self.devicePanel,
             self.runPanel,
+            QueuePanel(self.ui, self),
             self.readingPanel,
             self.lesionPanel,
             ExportPanel(self.ui, self),
@@ -260,6 +273,10 @@ class AMDiffWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.statusLabel.styleSheet = "font-weight: bold"
         self.ui.statusLabel.text = text
 
+    def askForFolder(self, title):
+        """Let the user choose a folder; returns its path, empty when they chose none."""
+        return qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), title)
+
     def newTimer(self, intervalMs, slot):
         """Return a stopped QTimer that calls `slot` every `intervalMs` milliseconds once it is started."""
         timer = qt.QTimer()
@@ -288,19 +305,22 @@ class AMDiffLogic(ScriptedLoadableModuleLogic):
         """Whether a job runs."""
         return self.run is not None
 
-    def start(self, parameters):
-        """Start a run with the panel's choices; raises what says why it cannot start."""
+    def start(self, parameters, volume=None, *, device=None):
+        """Start a run with the panel's choices; raises what says why it cannot start.
+
+        `volume` and `device` ("cpu", "cuda") take the place of the chosen ones.
+        """
         if self.isRunning:
             raise RuntimeError("a run is going on already")
-        if reason := reason_unusable(parameters.inputVolume, values_are_suv=parameters.valuesAreSuv):
+        volume = volume or parameters.inputVolume
+        if reason := reason_unusable(volume):
             raise UnusableVolume(reason)
         ensure_packages(library_root() / "Resources" / "requirements.txt")
         self.run = Run(
-            parameters.inputVolume,
+            volume,
             options=WorkerOptions(
-                model=parameters.model, device=parameters.device.value, steps=parameters.steps
+                model=parameters.model, device=device or parameters.device.value, steps=parameters.steps
             ),
-            values_are_suv=parameters.valuesAreSuv,
             slicer_home=slicer.app.slicerHome,
         )
 

@@ -206,7 +206,8 @@ class QTimer(QObject):
         self.interval = milliseconds
 
     def start(self) -> None:
-        self.running.append(self)
+        if self not in self.running:
+            self.running.append(self)
 
     def stop(self) -> None:
         if self in self.running:
@@ -232,6 +233,29 @@ class TableView(QWidget):
     def click_row(self, row: int) -> None:
         self.row = row
         self.selectionChanged.emit()
+
+
+class qMRMLTableView(QWidget):
+    """A table that shows a node and whose cells can be clicked."""
+
+    _signals = ("clicked",)
+    node = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._index = self._at(-1, -1)
+        self.setMRMLTableNode = lambda node: setattr(self, "node", node)
+        self.resizeColumnsToContents = lambda: None
+        self.currentIndex = lambda: self._index
+        self.sortFilterProxyModel = lambda: SimpleNamespace(mapToSource=lambda index: index)
+
+    @staticmethod
+    def _at(row: int, column: int):
+        return SimpleNamespace(row=lambda: row, column=lambda: column, isValid=lambda: row >= 0)
+
+    def click_cell(self, row: int, column: int) -> None:
+        self._index = self._at(row, column)
+        self.clicked.emit(self._index)
 
 
 class LayoutManager:

@@ -37,6 +37,7 @@ _TITLES = {
 }
 # Before the name of a quantity in the low-count input; without it, it is that of the denoised volume.
 _LOW_COUNT = "low_count_"
+_REMARKS_ATTRIBUTE = "AMDiff.remarks"
 _UNITS = {"_g_per_ml": "g/mL", "_ml": "mL", "_g": "g", "_mm": "mm", "_percent": "%"}
 _TEXT_COLUMNS = frozenset(
     {"name", "kind", "location", "status", "rejected_as", "percist_measurable", "notice"}
@@ -55,10 +56,12 @@ def fill_table(table_node, measurements_csv: Path, definitions_json: Path | None
         rows, found = list(reader), list(reader.fieldnames or [])
     if not found:
         raise ValueError(f"{measurements_csv.name} is empty")
-    definitions = {}
+    content = {}
     if definitions_json is not None and definitions_json.is_file():
-        definitions = json.loads(definitions_json.read_text(encoding="utf-8")).get("definitions", {})
+        content = json.loads(definitions_json.read_text(encoding="utf-8"))
+    definitions = content.get("definitions", {})
     fill_from_rows(table_node, rows, {name: definitions.get(name, "") for name in found})
+    remember_remarks(table_node, content.get("remarks", []))
 
 
 def fill_from_rows(table_node, rows: list[dict[str, str]], columns: dict[str, str]) -> None:
@@ -86,6 +89,16 @@ def fill_from_rows(table_node, rows: list[dict[str, str]], columns: dict[str, st
     table_node.SetUseColumnTitleAsColumnHeader(True)
     table_node.SetLocked(True)
     table_node.EndModify(modified)
+
+
+def remember_remarks(table_node, remarks) -> None:
+    """Write into the table what could not be measured, and why."""
+    table_node.SetAttribute(_REMARKS_ATTRIBUTE, "\n".join(remarks) or None)
+
+
+def remarks_of(table_node) -> list[str]:
+    """Return what could not be measured, and why."""
+    return (table_node.GetAttribute(_REMARKS_ATTRIBUTE) or "").splitlines()
 
 
 def first_lesion_ras(table_node) -> tuple[float, float, float] | None:

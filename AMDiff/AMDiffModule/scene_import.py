@@ -10,6 +10,7 @@ from pathlib import Path
 from .display import show_lesions_and_organs, use_pet_window
 from .measurement_table import fill_table
 from .node_marks import mark_as_suv, mark_as_synthetic, remember_suv_factor
+from .patient_facts import facts_of_report, remember
 from .subject_hierarchy import put_beside
 from .translation import _
 
@@ -51,7 +52,10 @@ def import_results(scene, input_node, results: Path) -> ResultNodes:
             put_beside(scene, node, input_node)
         for node in (segmentation, table):
             node.AddNodeReferenceID(DENOISED_ROLE, denoised.GetID())
-        remember_suv_factor(denoised, _suv_factor(results / "report.json"))
+        report = _report(results / "report.json")
+        # Where the input was in SUV already, its values stay as they are.
+        remember_suv_factor(denoised, float(report["input"].get("suv_factor") or 1.0))
+        remember(segmentation, facts_of_report(report))
         use_pet_window(denoised)
         show_lesions_and_organs(segmentation)
     return ResultNodes(input=input_node, denoised=denoised, segmentation=segmentation, table=table)
@@ -109,12 +113,11 @@ def _read(scene, storage_class: str, path: Path, node) -> None:
     node.SetName(name)
 
 
-def _suv_factor(report_json: Path) -> float:
-    """Return what turns the input's values into SUV, in g/mL per unit; 1 where they were SUV already."""
+def _report(report_json: Path) -> dict:
+    """Return what the job says of its input; nothing where there is no report."""
     if not report_json.is_file():
-        return 1.0
-    report = json.loads(report_json.read_text(encoding="utf-8"))
-    return float(report["input"].get("suv_factor") or 1.0)
+        return {"input": {}}
+    return json.loads(report_json.read_text(encoding="utf-8"))
 
 
 def _existing(path: Path) -> Path:

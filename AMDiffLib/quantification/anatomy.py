@@ -11,6 +11,7 @@ from AMDiffLib.quantification.grid import Grid
 from AMDiffLib.quantification.lesion_regions import LesionRegion, union_of
 from AMDiffLib.quantification.location import Location, locate
 from AMDiffLib.quantification.reference_regions import ReferenceRegions, find_references
+from AMDiffLib.quantification.steps import Steps, finished
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -26,6 +27,11 @@ class Anatomy:
 
     @classmethod
     def of(cls, lesions: Sequence[LesionRegion], organs: np.ndarray, grid: Grid) -> Anatomy:
+        """Derive the reference regions and the lesions' organs; see `in_steps`."""
+        return finished(cls.in_steps(lesions, organs, grid))
+
+    @classmethod
+    def in_steps(cls, lesions: Sequence[LesionRegion], organs: np.ndarray, grid: Grid) -> Steps[Anatomy]:
         """Derive the reference regions and the lesions' organs.
 
         Args:
@@ -40,13 +46,20 @@ class Anatomy:
         if len({lesion.number for lesion in lesions}) != len(lesions):
             raise ValueError("two lesions have the same number")
         any_lesion = union_of(lesions, organs.shape)
+        yield
+        references = find_references(organs, any_lesion, grid.spacing)
+        yield
+        locations = {}
+        for lesion in lesions:
+            locations[lesion.number] = locate(lesion.voxels, organs, grid.spacing)
+            yield
         return cls(
             lesions=lesions,
             organs=organs,
             grid=grid,
             any_lesion=any_lesion,
-            references=find_references(organs, any_lesion, grid.spacing),
-            locations={lesion.number: locate(lesion.voxels, organs, grid.spacing) for lesion in lesions},
+            references=references,
+            locations=locations,
         )
 
     def location_of(self, lesion: LesionRegion) -> Location:

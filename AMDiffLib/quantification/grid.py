@@ -35,8 +35,9 @@ def bounding_box(mask: np.ndarray) -> Box:
     """Return the smallest box around the True voxels. Raises ValueError where there is none."""
     box = []
     for axis in range(mask.ndim):
+        # What the axes before have shown to be empty is not looked at again.
         others = tuple(other for other in range(mask.ndim) if other != axis)
-        where = np.flatnonzero(mask.any(axis=others))
+        where = np.flatnonzero(mask[tuple(box)].any(axis=others))
         if not where.size:
             raise ValueError("the mask has no voxel")
         box.append(slice(int(where[0]), int(where[-1]) + 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,8 +24,11 @@ from AMDiffLib.quantification.response_criteria import (
     patient_deauville,
     percist_threshold,
 )
+from AMDiffLib.quantification.steps import Steps, finished
 from AMDiffLib.quantification.suv_metrics import PEAK_RADIUS_MM, suv_peak
 from AMDiffLib.quantification.threshold_volume import FIXED_SUV, SHARE_OF_MAXIMUM, threshold_volume
+
+_SLICES_TOGETHER = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +67,12 @@ def measure(
 
 
 def measure_anatomy(suv: np.ndarray, anatomy: Anatomy, options: MeasureOptions | None = None) -> Measurements:
-    """Measure a known anatomy in one volume; several volumes of one patient share it.
+    """Measure a known anatomy in one volume; several volumes of one patient share it. See `in_steps`."""
+    return finished(in_steps(suv, anatomy, options))
+
+
+def in_steps(suv: np.ndarray, anatomy: Anatomy, options: MeasureOptions | None = None) -> Steps[Measurements]:
+    """Measure a known anatomy in one volume, lesion by lesion.
 
     Raises:
         ValueError: the volume is not of the anatomy's shape, or holds values that are not finite numbers.
@@ -75,6 +84,7 @@ def measure_anatomy(suv: np.ndarray, anatomy: Anatomy, options: MeasureOptions |
         )
     if not np.isfinite(suv).all():
         raise ValueError("the SUV image to be measured holds values that are not finite numbers")
+    yield
     references = {
         name: anatomy.references.uptake(suv, name, anatomy.grid.spacing)
         for name in anatomy.references.indices
@@ -89,14 +99,17 @@ def measure_anatomy(suv: np.ndarray, anatomy: Anatomy, options: MeasureOptions |
             sul = options.body.sul_per_suv()
             threshold = percist_threshold(references[LIVER_SPHERE].suv_mean, references[LIVER_SPHERE].suv_sd)
             threshold = None if threshold is None else threshold * sul
-    lesions = tuple(
-        _measure_lesion(suv, region, anatomy, references, options, sul=sul, threshold_sul=threshold)
-        for region in anatomy.lesions
-    )
+    lesions = []
+    for region in anatomy.lesions:
+        yield
+        lesions.append(
+            _measure_lesion(suv, region, anatomy, references, options, sul=sul, threshold_sul=threshold)
+        )
+    organs = yield from _measure_organs(suv, anatomy)
     return Measurements(
-        lesions=lesions,
+        lesions=tuple(lesions),
         total=_measure_total(lesions, options, threshold),
-        organs=_measure_organs(suv, anatomy),
+        organs=organs,
         references=tuple(references.values()),
         remarks=tuple(remarks),
     )
@@ -164,7 +177,7 @@ def _ratio(value: float, reference: float | None) -> float | None:
 
 
 def _measure_total(
-    lesions: tuple[LesionMeasurement, ...], options: MeasureOptions, threshold_sul: float | None
+    lesions: Sequence[LesionMeasurement], options: MeasureOptions, threshold_sul: float | None
 ) -> TotalMeasurement:
     accepted = [lesion for lesion in lesions if lesion.rejected_as is None]
 
@@ -194,20 +207,28 @@ def _measure_total(
     )
 
 
-def _measure_organs(suv: np.ndarray, anatomy: Anatomy) -> tuple[OrganMeasurement, ...]:
+def _measure_organs(suv: np.ndarray, anatomy: Anatomy) -> Steps[tuple[OrganMeasurement, ...]]:
     voxel_ml = voxel_volume_ml(anatomy.grid.spacing)
-    inside = np.flatnonzero((anatomy.organs != 0) & ~anatomy.any_lesion)
-    labels, suv_inside = anatomy.organs.ravel()[inside], suv.ravel()[inside]
-    measured = []
-    for organ in ORGANS:
-        values = suv_inside[labels == organ.label].astype(np.float64)
-        measured.append(
-            OrganMeasurement(
-                label=organ.label,
-                name=organ.name,
-                suv_max=float(values.max()) if values.size else None,
-                suv_mean=float(values.mean()) if values.size else None,
-                volume_ml=values.size * voxel_ml,
-            )
+    count = {organ.label: 0 for organ in ORGANS}
+    total = dict.fromkeys(count, 0.0)
+    highest = dict.fromkeys(count, -np.inf)
+    for first in range(0, len(suv), _SLICES_TOGETHER):
+        yield
+        slab = slice(first, first + _SLICES_TOGETHER)
+        healthy = np.where(anatomy.any_lesion[slab], 0, anatomy.organs[slab])
+        for label in count:
+            values = suv[slab][healthy == label]
+            if values.size:
+                count[label] += values.size
+                total[label] += float(values.sum(dtype=np.float64))
+                highest[label] = max(highest[label], float(values.max()))
+    return tuple(
+        OrganMeasurement(
+            label=organ.label,
+            name=organ.name,
+            suv_max=highest[organ.label] if count[organ.label] else None,
+            suv_mean=total[organ.label] / count[organ.label] if count[organ.label] else None,
+            volume_ml=count[organ.label] * voxel_ml,
         )
-    return tuple(measured)
+        for organ in ORGANS
+    )

@@ -1,0 +1,129 @@
+"""The measurements of one patient in the scene: from the segments as they are now to the table."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import slicer
+import vtk
+
+from .lesion_marks import lesion_numbers, rejected_as, type_code
+from .measurement_table import fill_from_rows, remember_remarks
+from .measuring_library import organs as organ_classes
+from .measuring_library import quantification
+from .node_marks import suv_factor_of_input
+from .patient_facts import facts_of
+from .segment_voxels import layers_of
+
+
+def update_table(nodes):
+    """Measure the lesions and organs of `nodes`, which are ResultNodes, anew and fill their table.
+
+    Returns:
+        The Measurements of the denoised volume and those of the low-count input.
+    """
+    return quantification("steps").finished(update_table_in_steps(nodes))
+
+
+def update_table_in_steps(nodes):
+    """Do the same as a generator that yields between pieces of a fraction of a second."""
+    denoised, low_count = yield from _measure(nodes)
+    columns = quantification("column_definitions").COLUMNS
+    fill_from_rows(nodes.table, quantification("tables").text_rows(denoised, low_count), columns)
+    remember_remarks(nodes.table, denoised.remarks)
+    return denoised, low_count
+
+
+def measure_scene(nodes):
+    """Return the Measurements of the denoised volume and of the low-count input, as the segments are now."""
+    return quantification("steps").finished(_measure(nodes))
+
+
+def _measure(nodes):
+    import numpy as np
+
+    measurements = quantification("measurements")
+    anatomy = yield from read_anatomy_in_steps(nodes.segmentation, nodes.denoised)
+    facts = facts_of(nodes.segmentation)
+    options = measurements.MeasureOptions(
+        deauville=facts.deauville,
+        percist=facts.percist,
+        body=quantification("lean_body_mass").BodyMeasures(
+            height_m=facts.height_m, weight_kg=facts.weight_kg, sex=facts.sex
+        ),
+    )
+    suv = slicer.util.arrayFromVolume(nodes.denoised)
+    denoised = yield from measurements.in_steps(suv, anatomy, options)
+    suv = slicer.util.arrayFromVolume(nodes.input)
+    factor = suv_factor_of_input(nodes.denoised)
+    if factor != 1.0:
+        suv = np.asarray(suv * factor, np.float32)
+        yield
+    low_count = yield from measurements.in_steps(suv, anatomy, options)
+    return denoised, low_count
+
+
+def read_anatomy_in_steps(segmentation_node, volume_node):
+    """Read lesions and organs on the grid of a volume, as an AMDiffLib Anatomy; a generator.
+
+    A lesion is a segment of the type Neoplasm; an organ one of the types in AMDiffLib.labels.
+    """
+    import numpy as np
+
+    labels_by_code = {organ.type[0]: organ.label for organ in organ_classes()}
+    segmentation = segmentation_node.GetSegmentation()
+    numbers = lesion_numbers(segmentation_node)
+    organ_labels = {
+        each: labels_by_code.get(type_code(segmentation.GetSegment(each)))
+        for each in segmentation.GetSegmentIDs()
+    }
+    organs = np.zeros(volume_node.GetImageData().GetDimensions()[::-1], np.uint8)
+    lesions = []
+    for layer in layers_of(segmentation_node, volume_node):
+        yield
+        largest = max(int(layer.labels.max()), *layer.segment_ids)
+        organ_of, lesion_of = np.zeros(largest + 1, np.uint8), np.zeros(largest + 1, np.int32)
+        for value, segment_id in layer.segment_ids.items():
+            organ_of[value] = organ_labels[segment_id] or 0
+            lesion_of[value] = numbers.get(segment_id, 0)
+        if organ_of.any():
+            yield
+            there = organ_of[layer.labels]
+            np.copyto(organs[layer.box], there, where=there > 0)
+        if lesion_of.any():
+            yield
+            lesions += _lesions(lesion_of[layer.labels], layer.box, segmentation, numbers)
+    lesions.sort(key=lambda lesion: lesion.number)
+    grid = _grid(volume_node)
+    return (yield from quantification("anatomy").Anatomy.in_steps(lesions, organs, grid))
+
+
+def _lesions(instances, box, segmentation, numbers) -> list:
+    """Return the LesionRegions of an array of lesion numbers that lies at `box` in the volume."""
+    from dataclasses import replace
+
+    ids = {number: segment_id for segment_id, number in numbers.items()}
+    found = []
+    for region in quantification("lesion_regions").regions_of(instances):
+        segment = segmentation.GetSegment(ids[region.number])
+        place = tuple(
+            slice(side.start + outer.start, side.stop + outer.start)
+            for side, outer in zip(region.box, box, strict=True)
+        )
+        found.append(replace(region, box=place, name=segment.GetName(), rejected_as=rejected_as(segment)))
+    return found
+
+
+def _grid(volume_node):
+    """Return the volume's geometry as AMDiffLib has it: LPS."""
+    import numpy as np
+
+    matrix = vtk.vtkMatrix4x4()
+    volume_node.GetIJKToRASMatrix(matrix)
+    to_lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ slicer.util.arrayFromVTKMatrix(matrix)
+    spacing = np.linalg.norm(to_lps[:3, :3], axis=0)
+    return SimpleNamespace(
+        spacing=tuple(float(size) for size in spacing),
+        origin=tuple(float(position) for position in to_lps[:3, 3]),
+        direction=tuple(float(cosine) for cosine in (to_lps[:3, :3] / spacing).ravel()),
+    )
