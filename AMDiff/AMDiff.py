@@ -15,7 +15,7 @@ from AMDiffModule.export_panel import ExportPanel
 from AMDiffModule.input_panel import InputPanel
 from AMDiffModule.lesion_panel import LesionPanel
 from AMDiffModule.model_panel import ModelPanel
-from AMDiffModule.node_marks import is_marked_as_suv, is_synthetic
+from AMDiffModule.node_marks import is_in_suv, is_synthetic
 from AMDiffModule.packages import ensure_packages
 from AMDiffModule.queue_panel import QueuePanel
 from AMDiffModule.reading_panel import ReadingPanel
@@ -44,13 +44,14 @@ _PARTS = (
     "job_folder",
     "job",
     "worker",
+    "inquiry",
+    "subject_hierarchy",
     "export",
     "measuring_library",
     "patient_facts",
     "lesion_marks",
     "measurement_table",
     "display",
-    "subject_hierarchy",
     "scene_import",
     "reading_layout",
     "view_fit",
@@ -61,8 +62,14 @@ _PARTS = (
     "reading_views",
     "packages",
     "run",
+    "input_facts",
     "input_panel",
+    "model_panel",
+    "device_facts",
+    "device_panel",
+    "run_queue",
     "run_panel",
+    "queue_panel",
     "reading_panel",
     "segment_voxels",
     "scene_measurement",
@@ -227,7 +234,7 @@ class AMDiffWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.setParameterNode(self.logic.getParameterNode())
         if not self.parameterNode.inputVolume:
             volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
-            candidates = [node for node in volumes if is_marked_as_suv(node) and not is_synthetic(node)]
+            candidates = [node for node in volumes if is_in_suv(node) and not is_synthetic(node)]
             if candidates:
                 self.parameterNode.inputVolume = candidates[0]
 

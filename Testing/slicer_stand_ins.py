@@ -171,6 +171,38 @@ class QToolButton(QPushButton):
     pass
 
 
+class QListWidget(QWidget):
+    """A list of texts, one of which is chosen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.items: list[str] = []
+        self.currentRow = -1
+
+    count = property(lambda self: len(self.items))
+
+    def clear(self) -> None:
+        self.items, self.currentRow = [], -1
+
+    def addItems(self, texts: list[str]) -> None:
+        self.items.extend(texts)
+
+    def setCurrentRow(self, row: int) -> None:
+        self.currentRow = row
+
+
+class qMRMLSubjectHierarchyTreeView(QWidget):
+    """Subject hierarchy items, of which `selected` are chosen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.selected: list[int] = []
+
+    def currentItems(self, items) -> None:
+        for item in self.selected:
+            items.InsertNextId(item)
+
+
 class QProgressBar(QWidget):
     value = 0
 
@@ -392,6 +424,7 @@ def open_module(host, monkeypatch, *, models: list[str]):
     QTimer.running.clear()
     qt = types.ModuleType("qt")
     qt.QTimer = QTimer
+    qt.QFileDialog = SimpleNamespace(getExistingDirectory=lambda parent, title: "")
     scripted = types.ModuleType("slicer.ScriptedLoadableModule")
     scripted.ScriptedLoadableModule = type("ScriptedLoadableModule", (), {"__init__": _module_init})
     scripted.ScriptedLoadableModuleWidget = ModuleWidget
@@ -417,7 +450,7 @@ def open_module(host, monkeypatch, *, models: list[str]):
     monkeypatch.setattr(slicer.util, "loadUI", Panel)
     monkeypatch.setattr(slicer.util, "childWidgetVariables", child_widget_variables)
     monkeypatch.setattr(slicer.util, "mainWindow", lambda: None)
-    monkeypatch.setattr("AMDiffModule.run_panel.installed_models", lambda root=None: models)
+    monkeypatch.setattr("AMDiffModule.model_panel.installed_models", lambda root=None: models)
     monkeypatch.delitem(sys.modules, "AMDiff", raising=False)
     module = importlib.import_module("AMDiff")
     widget = module.AMDiffWidget()

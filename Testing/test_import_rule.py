@@ -90,5 +90,5 @@ def test_the_module_imports_without_any_third_party_package():
     )
     assert done.returncode == 0, done.stderr
     fields, numpy_loaded = done.stdout.splitlines()
-    assert {"inputVolume", "valuesAreSuv", "model", "device", "steps"} <= set(ast.literal_eval(fields))
+    assert {"inputVolume", "model", "device", "steps"} <= set(ast.literal_eval(fields))
     assert numpy_loaded == "False"

@@ -10,7 +10,7 @@ import pytest
 import slicer
 from AMDiffModule.display import is_lesion
 from AMDiffModule.export import UnusableVolume, reason_unusable, write_input
-from AMDiffModule.node_marks import is_marked_as_suv, is_synthetic, mark_as_suv
+from AMDiffModule.node_marks import is_marked_as_suv, is_synthetic, mark_as_suv, remember_said_suv
 from AMDiffModule.scene_import import ImportFailed, import_results
 from slicer_host import open_host
 
@@ -66,7 +66,7 @@ def write_results(folder: Path, pet_node, organs: np.ndarray, lesions: np.ndarra
     """What the worker writes, by the worker's own functions."""
     work = folder / "input"
     work.mkdir()
-    job_input = write_input(pet_node, work, values_are_suv=False)
+    job_input = write_input(pet_node, work)
     volume = read_pet(job_input.path, units="SUVbw")
     results = folder / "results"
     results.mkdir()
@@ -106,7 +106,7 @@ def ijk_to_ras(volume_node) -> np.ndarray:
 
 
 def test_the_input_file_has_the_nodes_values_and_geometry(a_pet_node, tmp_path):
-    job_input = write_input(a_pet_node, tmp_path, values_are_suv=False)
+    job_input = write_input(a_pet_node, tmp_path)
     assert job_input.arguments == ("--units", "SUVbw")
     assert b"encoding: raw" in job_input.path.read_bytes()[:1000]
     volume = read_pet(job_input.path, units="SUVbw")
@@ -121,7 +121,7 @@ def test_the_input_file_has_the_nodes_values_and_geometry(a_pet_node, tmp_path):
 
 def test_writing_the_input_leaves_no_trace_in_the_scene(a_host, a_pet_node, tmp_path):
     before = node_names(a_host.scene)
-    write_input(a_pet_node, tmp_path, values_are_suv=False)
+    write_input(a_pet_node, tmp_path)
     assert node_names(a_host.scene) == before
     assert a_pet_node.GetStorageNode() is None
 
@@ -194,14 +194,24 @@ def test_the_table_has_typed_columns_with_titles_units_and_definitions(a_host, a
     results = write_results(tmp_path, a_pet_node, organ_labels(), lesion_instances())
     table = import_results(a_host.scene, a_pet_node, results).table
     titles = [table.GetColumnTitle(table.GetColumnName(column)) for column in range(9)]
-    assert titles == ["Name", "Kind", "Location", "SUVmax", "SUVmean", "SUVpeak", "MTV", "TLG", "Volume"]
+    assert titles == [
+        "Name",
+        "Kind",
+        "Status",
+        "Rejected as",
+        "Location",
+        "SUVmax, low-count",
+        "SUVmax, denoised",
+        "SUVmean, low-count",
+        "SUVmean, denoised",
+    ]
     units = [table.GetColumnUnitLabel(name) for name in ("suv_max_g_per_ml", "mtv_ml", "tlg_g", "volume_ml")]
     assert units == ["g/mL", "mL", "g", "mL"]
     assert "1 mL sphere" in table.GetColumnDescription("suv_peak_g_per_ml")
     columns = table.GetTable()
     assert columns.GetColumnByName("tlg_g").GetClassName() == "vtkDoubleArray"
     assert columns.GetColumnByName("name").GetClassName() == "vtkStringArray"
-    assert table.GetNumberOfRows() == 3 + 1 + 7
+    assert table.GetNumberOfRows() == 3 + 1 + 7 + 3
     # Lesion 2 is two voxels of 4 x 5 x 3 mm.
     row = [table.GetCellText(r, 0) for r in range(table.GetNumberOfRows())].index("Lesion 2")
     assert columns.GetColumnByName("mtv_ml").GetValue(row) == pytest.approx(0.12)
@@ -230,7 +240,7 @@ def test_results_survive_a_bundle(a_host, a_pet_node, tmp_path):
     assert {name: voxels_of(segmentation, name, reference).sum() for name in counts} == counts
     assert is_lesion(segments_of(segmentation)["Lesion 1"])
     table = again.scene.GetFirstNodeByName("PET 10 % measurements (AMDiff)")
-    assert table.GetNumberOfRows() == 11
+    assert table.GetNumberOfRows() == 14
     assert table.GetColumnUnitLabel("tlg_g") == "g"
 
 
@@ -257,6 +267,22 @@ class DicomDatabase:
     def fileForInstance(self, uid: str) -> str:
         return self.files.get(uid, "")
 
+    def seriesForFile(self, file: str) -> str:
+        return "series"
+
+    def studyForSeries(self, series: str) -> str:
+        return "study"
+
+    def seriesForStudy(self, study: str) -> list[str]:
+        return ["series", "maps"]
+
+    def filesForSeries(self, series: str) -> list[str]:
+        return [file for uid, file in self.files.items() if uid.startswith("map") == (series == "maps")]
+
+    def fileValue(self, file: str, tag: str) -> str:
+        assert tag == "0008,0016"
+        return "1.2.840.10008.5.1.4.1.1.67" if "map" in Path(file).name else "1.2.840.10008.5.1.4.1.1.128"
+
 
 @pytest.fixture
 def a_dicom_node(a_host):
@@ -265,60 +291,62 @@ def a_dicom_node(a_host):
     return node
 
 
-def test_a_dicom_volume_is_handed_over_as_its_files(a_dicom_node, tmp_path, monkeypatch):
+def test_a_dicom_volume_is_handed_over_as_its_files_with_the_value_maps_of_its_study(a_dicom_node, tmp_path, monkeypatch):
     files = {}
-    for uid in ("1.2.1", "1.2.2"):
+    for uid in ("1.2.1", "1.2.2", "map 1"):
         path = tmp_path / f"{uid}.dcm"
         path.write_bytes(uid.encode())
         files[uid] = str(path)
     monkeypatch.setattr(slicer, "dicomDatabase", DicomDatabase(files), raising=False)
     (tmp_path / "job").mkdir()
-    job_input = write_input(a_dicom_node, tmp_path / "job", values_are_suv=False)
+    job_input = write_input(a_dicom_node, tmp_path / "job")
     assert job_input.arguments == ()
-    assert sorted(path.read_bytes() for path in job_input.path.iterdir()) == [b"1.2.1", b"1.2.2"]
+    assert sorted(path.read_bytes() for path in job_input.path.iterdir()) == [b"1.2.1", b"1.2.2", b"map 1"]
 
 
 def test_a_dicom_volume_whose_files_are_gone_is_refused(a_dicom_node, tmp_path, monkeypatch):
     monkeypatch.setattr(slicer, "dicomDatabase", DicomDatabase({}), raising=False)
     with pytest.raises(UnusableVolume, match="2 DICOM files, of which 0"):
-        write_input(a_dicom_node, tmp_path, values_are_suv=False)
+        write_input(a_dicom_node, tmp_path)
 
 
 def test_a_dicom_volume_without_a_database_is_refused(a_dicom_node, tmp_path):
     with pytest.raises(UnusableVolume, match="no DICOM database"):
-        write_input(a_dicom_node, tmp_path, values_are_suv=False)
+        write_input(a_dicom_node, tmp_path)
 
 
 def test_unusable_volumes_are_refused_with_a_reason(a_host, a_pet_node):
-    assert reason_unusable(a_pet_node, values_are_suv=False) == ""
-    assert "Choose a PET volume" in reason_unusable(None, values_are_suv=False)
+    assert reason_unusable(a_pet_node) == ""
+    assert "Choose a PET volume" in reason_unusable(None)
 
     unmarked = slicer.util.addVolumeFromArray(np.ones(SHAPE, np.float32), name="CT")
-    assert "does not say in which unit" in reason_unusable(unmarked, values_are_suv=False)
-    assert reason_unusable(unmarked, values_are_suv=True) == ""
+    assert "does not say in which unit" in reason_unusable(unmarked)
+    remember_said_suv(unmarked, True)
+    assert reason_unusable(unmarked) == ""
+    remember_said_suv(unmarked, False)
 
     units = slicer.vtkCodedEntry()
     units.SetValueSchemeMeaning("[hnsf'U]", "UCUM", "Hounsfield unit")
     unmarked.SetVoxelValueUnits(units)
-    assert "Hounsfield unit" in reason_unusable(unmarked, values_are_suv=False)
+    assert "Hounsfield unit" in reason_unusable(unmarked)
 
     slice_node = slicer.util.addVolumeFromArray(np.ones((1, 5, 5), np.float32), name="slice")
-    assert "single slice" in reason_unusable(slice_node, values_are_suv=True)
+    assert "single slice" in reason_unusable(slice_node)
 
     labels = slicer.util.addVolumeFromArray(
         np.ones(SHAPE, np.uint8), name="labels", nodeClassName="vtkMRMLLabelMapVolumeNode"
     )
-    assert "label map" in reason_unusable(labels, values_are_suv=True)
+    assert "label map" in reason_unusable(labels)
 
     empty = a_host.scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty")
-    assert "holds no image" in reason_unusable(empty, values_are_suv=True)
+    assert "holds no image" in reason_unusable(empty)
 
     transform = a_host.scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "Registration")
     a_pet_node.SetAndObserveTransformNodeID(transform.GetID())
-    assert "'Registration'" in reason_unusable(a_pet_node, values_are_suv=True)
+    assert "'Registration'" in reason_unusable(a_pet_node)
 
 
 def test_a_result_is_not_denoised_again(a_host, a_pet_node, tmp_path):
     results = write_results(tmp_path, a_pet_node, organ_labels(), lesion_instances())
     nodes = import_results(a_host.scene, a_pet_node, results)
-    assert "itself a result" in reason_unusable(nodes.denoised, values_are_suv=True)
+    assert "itself a result" in reason_unusable(nodes.denoised)

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import slicer
 
-from .node_marks import described_unit, is_marked_as_suv, is_synthetic
+from .node_marks import described_unit, is_in_suv, is_synthetic
+from .subject_hierarchy import modality_of
 from .translation import _
 
 _UID_ATTRIBUTE = "DICOM.instanceUIDs"
+_REAL_WORLD_VALUE_MAP = "1.2.840.10008.5.1.4.1.1.67"
 
 
 class UnusableVolume(ValueError):
@@ -26,7 +28,7 @@ class JobInput:
     arguments: tuple[str, ...] = ()
 
 
-def reason_unusable(volume_node, *, values_are_suv: bool) -> str:
+def reason_unusable(volume_node) -> str:
     """Return why this volume cannot be used, in words for its user; empty when it can."""
     if volume_node is None:
         return _("Choose a PET volume.")
@@ -49,7 +51,12 @@ def reason_unusable(volume_node, *, values_are_suv: bool) -> str:
         return _("'{name}' is itself a result of AMDiff. Choose the scan that it was computed from.").format(
             name=name
         )
-    if is_marked_as_suv(volume_node) or values_are_suv:
+    modality = modality_of(volume_node)
+    if modality and modality != "PT":
+        return _("'{name}' is of modality {modality}. Choose a PET volume.").format(
+            name=name, modality=modality
+        )
+    if is_in_suv(volume_node):
         return ""
     if volume_node.GetAttribute(_UID_ATTRIBUTE):
         return ""
@@ -61,24 +68,26 @@ def reason_unusable(volume_node, *, values_are_suv: bool) -> str:
     ).format(name=name, found=found)
 
 
-def write_input(volume_node, folder: Path, *, values_are_suv: bool) -> JobInput:
+def write_input(volume_node, folder: Path) -> JobInput:
     """Put the volume into `folder` for the background process.
 
     A volume in SUV is written as an uncompressed NRRD, geometry included. A volume loaded from DICOM is not:
-    its files are copied, so that SUV is computed from the scanner's own headers.
+    its files are copied, so that SUV is computed from the scanner's own headers, together with the real world
+    value maps of its study, which that SUV is held against.
 
     Raises:
         UnusableVolume: `reason_unusable` has a reason, or the DICOM files are no longer to be found.
     """
-    if reason := reason_unusable(volume_node, values_are_suv=values_are_suv):
+    if reason := reason_unusable(volume_node):
         raise UnusableVolume(reason)
-    if is_marked_as_suv(volume_node) or values_are_suv:
+    if is_in_suv(volume_node):
         path = folder / "low_count.nrrd"
         _write_nrrd(volume_node, path)
         return JobInput(path=path, arguments=("--units", "SUVbw"))
     series = folder / "dicom"
     series.mkdir()
-    for number, source in enumerate(_dicom_files(volume_node)):
+    files = _dicom_files(volume_node)
+    for number, source in enumerate([*files, *_value_maps(files[0])]):
         shutil.copyfile(source, series / f"{number:05d}.dcm")
     return JobInput(path=series)
 
@@ -116,3 +125,15 @@ def _dicom_files(volume_node) -> list[Path]:
             ).format(name=volume_node.GetName(), expected=len(uids), found=len(found))
         )
     return found
+
+
+def _value_maps(image: Path) -> list[Path]:
+    """Real world value maps in the study that an image of the DICOM database belongs to."""
+    database = slicer.dicomDatabase
+    study = database.studyForSeries(database.seriesForFile(str(image)))
+    return [
+        Path(file)
+        for series in database.seriesForStudy(study)
+        for file in database.filesForSeries(series)
+        if database.fileValue(file, "0008,0016") == _REAL_WORLD_VALUE_MAP and Path(file).is_file()
+    ]

@@ -1,42 +1,106 @@
-"""The section for the input: which PET volume, whether its values are SUV, and what is wrong with it."""
+"""The section for the input: which PET volume, its unit, what is known of the scan, and what is wrong."""
 
 from __future__ import annotations
 
-from .export import reason_unusable
-from .node_marks import is_marked_as_suv
+import slicer
+
+from .export import UnusableVolume, reason_unusable, write_input
+from .input_facts import facts_text, warnings_text
+from .inquiry import Inquiry
+from .job_folder import JobFolder
+from .node_marks import is_in_suv, is_marked_as_suv, is_said_to_be_suv, remember_said_suv
 from .translation import _
+from .worker import WorkerNotFound
+
+# Long enough that clicking through a list of volumes does not start a process for each.
+_INTERVAL_MS = 300
 
 
 class InputPanel:
-    """Shows what is known of the chosen volume."""
+    """Shows what is known of the chosen volume, and asks the background process about it."""
 
     def __init__(self, ui, host) -> None:
         """Take the widgets `ui` of the whole panel; `host` is the AMDiffWidget."""
         self.ui, self.host = ui, host
-        self._checked_volume_id: str | None = None
+        ui.valuesAreSuvCheckBox.connect("stateChanged(int)", self._on_values_are_suv)
+        self._timer = host.newTimer(_INTERVAL_MS, self._on_timer)
+        self._waiting = False
+        self._inquiry: Inquiry | None = None
+        self._question: tuple | None = None
+        self._answers: dict[tuple, dict] = {}
 
     def update(self) -> None:
         """Bring the section in line with the chosen volume and the run."""
-        parameters = self.host.parameterNode
-        volume = parameters.inputVolume
-        self._forget_what_was_said_of_another(volume)
+        volume = self.host.parameterNode.inputVolume
         running = self.host.logic.isRunning
         marked = volume is not None and is_marked_as_suv(volume)
-        in_suv = marked or parameters.valuesAreSuv
+        in_suv = volume is not None and is_in_suv(volume)
         ready = _("Ready: SUV by body weight.") if in_suv else _("Ready: SUV comes from the DICOM headers.")
-        reason = reason_unusable(volume, values_are_suv=parameters.valuesAreSuv)
+        reason = reason_unusable(volume)
         self.ui.inputStatusLabel.text = reason or ready
         self.ui.inputSelector.enabled = not running
         self.ui.valuesAreSuvCheckBox.enabled = not running and volume is not None and not marked
+        self.ui.valuesAreSuvCheckBox.checked = volume is not None and is_said_to_be_suv(volume)
+        self._ask(None if reason else (volume.GetID(), volume.GetImageData().GetMTime(), in_suv))
+        scan = self._answers.get(self._question, {})
+        self.ui.inputFactsLabel.text = facts_text(scan)
+        self.ui.inputFactsLabel.visible = bool(self.ui.inputFactsLabel.text)
+        self.ui.inputWarningsLabel.text = warnings_text(scan)
+        self.ui.inputWarningsLabel.visible = bool(self.ui.inputWarningsLabel.text)
 
     def close(self) -> None:
-        """Observe nothing; there is nothing to drop."""
+        """End the background process, if it still looks at a scan."""
+        self._stop()
+        self._question = None
 
-    def _forget_what_was_said_of_another(self, volume) -> None:
-        """Untick 'Values are SUV' when another volume is chosen: it was said of one volume only."""
-        identity = volume.GetID() if volume else None
-        if identity == self._checked_volume_id:
+    def _on_values_are_suv(self, state=None) -> None:
+        volume, said = self.host.parameterNode.inputVolume, self.ui.valuesAreSuvCheckBox.checked
+        if volume is not None and said != is_said_to_be_suv(volume):
+            remember_said_suv(volume, said)
+            self.host.updatePanels()
+
+    def _ask(self, question: tuple | None) -> None:
+        """Look at another volume, or at the same one with other voxels or another unit, a moment later."""
+        if question != self._question:
+            self._stop()
+            self._question = question
+        idle = self._inquiry is None and not self._waiting and not self.host.logic.isRunning
+        if question is not None and idle and question not in self._answers:
+            self._waiting = True
+            self._timer.start()
+
+    def _on_timer(self) -> None:
+        if self._inquiry is None and not self._begin():
+            self._stop()
+        elif self._inquiry is not None and self._inquiry.poll():
+            if self._inquiry.problem:
+                self.ui.logText.appendPlainText(self._inquiry.problem)
+            self._answers[self._question] = self._inquiry.facts.get("scan", {})
+            self._inquiry = None
+            self._stop()
+        else:
             return
-        newly, self._checked_volume_id = self._checked_volume_id is not None, identity
-        if newly:
-            self.host.parameterNode.valuesAreSuv = False
+        self.update()
+
+    def _begin(self) -> bool:
+        """Hand the volume to the background process; False where that is not possible, which is then said."""
+        if self.host.logic.isRunning or self.host.parameterNode is None:
+            return False  # after the run
+        folder = JobFolder()
+        try:
+            given = write_input(self.host.parameterNode.inputVolume, folder.input)
+            self._inquiry = Inquiry(
+                [str(given.path), *given.arguments], folder=folder, slicer_home=slicer.app.slicerHome
+            )
+        except (UnusableVolume, WorkerNotFound, OSError) as error:
+            folder.remove()
+            self._answers[self._question] = {"problem": {"text": str(error)}}
+            return False
+        return True
+
+    def _stop(self) -> None:
+        self._timer.stop()
+        self._waiting = False
+        if self._inquiry is not None:
+            self._inquiry.close()
+            self._inquiry = None

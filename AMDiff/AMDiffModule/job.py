@@ -13,7 +13,7 @@ import queue
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
@@ -43,12 +43,16 @@ class JobEvent:
 
 @dataclass(frozen=True, kw_only=True)
 class JobOutcome:
-    """How the job ended: for a failure, the error's `kind` and a sentence that says what to do."""
+    """How the job ended: for a failure, the error's `kind` and a sentence that says what to do.
+
+    `facts`: what a job that has succeeded said with its `done`.
+    """
 
     state: JobState
     exit_code: int
     kind: str | None = None
     text: str = ""
+    facts: dict = field(default_factory=dict)
 
 
 class Job:
@@ -68,7 +72,7 @@ class Job:
         self.outcome: JobOutcome | None = None
         self._grace_s = grace_s
         self._queue: queue.Queue[tuple[str, object]] = queue.Queue()
-        self._said_done = False
+        self._done: dict | None = None
         self._error: tuple[str, str] | None = None
         self._last_log = ""
         self._process = start_process(command, environment=environment, working_directory=folder)
@@ -146,7 +150,7 @@ class Job:
         if message["type"] == "error":
             self._error = (str(message.get("kind") or "internal"), text)
             return [JobEvent(type="log", text=f"{self._error[0]}: {text}")]
-        self._said_done = True
+        self._done = {key: value for key, value in message.items() if key != "type"}
         return []
 
     def _log(self, text: str) -> JobEvent:
@@ -164,11 +168,11 @@ class Job:
             self.outcome = JobOutcome(
                 state=JobState.FAILED, exit_code=exit_code, kind="crashed", text=self._crash_text(exit_code)
             )
-        elif not self._said_done:
+        elif self._done is None:
             text = _("The background process ended without saying that it was done; nothing was loaded.")
             self.outcome = JobOutcome(state=JobState.FAILED, exit_code=0, kind="incomplete", text=text)
         else:
-            self.outcome = JobOutcome(state=JobState.DONE, exit_code=0)
+            self.outcome = JobOutcome(state=JobState.DONE, exit_code=0, facts=self._done)
         self.state = self.outcome.state
 
     def _crash_text(self, exit_code: int) -> str:

@@ -6,6 +6,7 @@ import slicer
 
 _SUV_QUANTITY = ("126400", "DCM", "Standardized Uptake Value")
 _SUV_BODY_WEIGHT = ("{SUVbw}g/ml", "UCUM", "Standardized Uptake Value body weight")
+_SAID_SUV_ATTRIBUTE = "AMDiff.valuesAreSuv"
 _SYNTHETIC_ATTRIBUTE = "AMDiff.synthetic"
 _SUV_FACTOR_ATTRIBUTE = "AMDiff.inputSuvFactor"
 
@@ -16,6 +17,24 @@ def is_marked_as_suv(volume_node) -> bool:
     if units is None:
         return False
     return (units.GetCodeValue(), units.GetCodingSchemeDesignator()) == _SUV_BODY_WEIGHT[:2]
+
+
+def is_said_to_be_suv(volume_node) -> bool:
+    """Return whether the user said that the node's values are SUV by body weight."""
+    return volume_node.GetAttribute(_SAID_SUV_ATTRIBUTE) is not None
+
+
+def remember_said_suv(volume_node, said: bool) -> None:
+    """Keep what the user said in the node, so that they are asked once: a saved scene has it too."""
+    if said:
+        volume_node.SetAttribute(_SAID_SUV_ATTRIBUTE, "1")
+    else:
+        volume_node.RemoveAttribute(_SAID_SUV_ATTRIBUTE)
+
+
+def is_in_suv(volume_node) -> bool:
+    """Return whether the node's values are SUV by body weight, by its coded unit or by its user's word."""
+    return is_marked_as_suv(volume_node) or is_said_to_be_suv(volume_node)
 
 
 def mark_as_suv(volume_node) -> None:

@@ -20,7 +20,6 @@ class Run:
         input_node,
         *,
         options: WorkerOptions,
-        values_are_suv: bool = False,
         job_input: JobInput | None = None,
         slicer_home: str | None = None,
         temporary_folder: Path | None = None,
@@ -39,7 +38,7 @@ class Run:
         self.folder = JobFolder(temporary_folder)
         try:
             if job_input is None:
-                job_input = write_input(input_node, self.folder.input, values_are_suv=values_are_suv)
+                job_input = write_input(input_node, self.folder.input)
             command = worker_command(
                 python, job_input.path, self.folder.results, options, job_input.arguments
             )

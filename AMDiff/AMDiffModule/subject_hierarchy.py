@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import slicer
+import vtk
 
 
 def put_beside(scene, node, input_node) -> None:
@@ -20,3 +21,30 @@ def put_beside(scene, node, input_node) -> None:
         hierarchy.CreateItem(parent, node)
     else:
         hierarchy.SetItemParent(item, parent)
+
+
+def modality_of(volume_node) -> str:
+    """Return the DICOM modality that the subject hierarchy keeps for the volume's series, such as "PT"."""
+    scene = volume_node.GetScene()
+    hierarchy = scene and slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    if not hierarchy:
+        return ""
+    item = hierarchy.GetItemByDataNode(volume_node)
+    if item == hierarchy.GetInvalidItemID():
+        return ""
+    name = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMSeriesModalityAttributeName()
+    return hierarchy.GetItemAttribute(item, name) or ""
+
+
+def volumes_under(scene, items) -> list:
+    """Return the volume nodes of these subject hierarchy items and of all below them, each once."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    found = []
+    for item in items:
+        below = vtk.vtkIdList()
+        hierarchy.GetItemChildren(item, below, True)
+        for identity in (item, *(below.GetId(index) for index in range(below.GetNumberOfIds()))):
+            node = hierarchy.GetItemDataNode(identity)
+            if node is not None and node.IsA("vtkMRMLScalarVolumeNode") and node not in found:
+                found.append(node)
+    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +45,11 @@ def installed_models(root: Path | None = None) -> list[str]:
     return sorted(path.parent.name for path in folder.glob("*/config.json"))
 
 
+def is_model_folder(folder: Path) -> bool:
+    """Return whether a folder holds a model: its configuration and its weights."""
+    return all((folder / name).is_file() for name in ("config.json", "model.safetensors"))
+
+
 def find_python(slicer_home: str | None = None) -> Path:
     """Return the Python interpreter of this application.
 
@@ -80,6 +86,11 @@ def worker_environment(root: Path) -> dict[str, str]:
     environment["PYTHONUTF8"] = "1"
     environment["PYTHONUNBUFFERED"] = "1"
     return environment
+
+
+def describe_command(python: Path, arguments: Sequence[str]) -> list[str]:
+    """Return the command line that describes a scan, or this computer."""
+    return [str(python), "-m", f"{LIBRARY}.describe", *arguments, "--json", "--stop-when-stdin-closes"]
 
 
 def worker_command(
