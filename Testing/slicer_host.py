@@ -55,10 +55,18 @@ def open_host(cache_folder: Path) -> SlicerHost:
     segmentations.SetMRMLApplicationLogic(application)
     segmentations.SetMRMLScene(scene)
     slicer.mrmlScene = scene
-    slicer.modules = SimpleNamespace(segmentations=SimpleNamespace(logic=lambda: segmentations))
+    volumes = slicer.vtkSlicerVolumesLogic()
+    volumes.SetMRMLApplicationLogic(application)
+    volumes.SetMRMLScene(scene)
+    slicer.modules = SimpleNamespace(
+        segmentations=SimpleNamespace(logic=lambda: segmentations),
+        volumes=SimpleNamespace(logic=lambda: volumes),
+    )
     views = _add_views(scene, application)
     return SlicerHost(
-        scene=scene, application_logic=application, _keep_alive=(cache, data_io, segmentations, views)
+        scene=scene,
+        application_logic=application,
+        _keep_alive=(cache, data_io, segmentations, volumes, views),
     )
 
 

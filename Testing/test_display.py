@@ -1,4 +1,4 @@
-"""How results are shown: the reading layout, inverted grey in a fixed window, lesions outlined."""
+"""How results are shown: inverted grey in a fixed window, lesions outlined, organs faint."""
 
 from __future__ import annotations
 
@@ -6,8 +6,15 @@ import numpy as np
 import pytest
 import slicer
 import vtk
-from AMDiffModule.display import is_lesion, show_in_3d, show_lesions_and_organs, show_results, use_pet_window
-from AMDiffModule.measurement_table import fill_table, first_lesion_ras
+from AMDiffModule.display import (
+    PET_RAINBOW,
+    SUV_WINDOWS,
+    is_lesion,
+    show_in_3d,
+    show_lesions_and_organs,
+    use_pet_window,
+)
+from AMDiffModule.measurement_table import fill_table, first_lesion_ras, lesion_ras
 from slicer_host import open_host
 
 MEASUREMENTS = """kind,name,tlg_g,centroid_l_mm,centroid_p_mm,centroid_s_mm
@@ -51,17 +58,6 @@ def add_segmentation(scene):
     return node
 
 
-def show(a_host, low_count, denoised, table, *, same_window=True):
-    show_results(
-        a_host.scene,
-        a_host.application_logic,
-        low_count_node=low_count,
-        denoised_node=denoised,
-        table_node=table,
-        same_window=same_window,
-    )
-
-
 def test_pet_is_shown_in_inverted_grey_and_a_fixed_window(a_host):
     display = add_volume("PET").GetDisplayNode()
     use_pet_window(display.GetDisplayableNode())
@@ -91,62 +87,26 @@ def test_surfaces_are_made_only_when_asked_for(a_host):
     assert surface.GetNumberOfPoints() > 0
 
 
-def test_the_layout_has_three_planes_and_the_table(a_host, a_table):
-    low_count, denoised = add_volume("low"), add_volume("denoised")
-    show(a_host, low_count, denoised, a_table)
-    layout = a_host.scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
-    assert layout.GetViewArrangement() == slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpTableView
-    for color in ("Red", "Yellow", "Green"):
-        composite = a_host.scene.GetNodeByID(f"vtkMRMLSliceCompositeNode{color}")
-        assert composite.GetBackgroundVolumeID() == denoised.GetID()
-        assert composite.GetForegroundVolumeID() == low_count.GetID()
-        assert composite.GetForegroundOpacity() == 0.0
-    assert a_host.scene.GetFirstNodeByClass("vtkMRMLTableViewNode").GetTableNodeID() == a_table.GetID()
-    assert low_count.GetDisplayNode().GetWindowLevelMax() == 7.0
+def test_the_readers_windows_and_colours_are_those_of_slicer(a_host):
+    assert SUV_WINDOWS == (5.0, 6.0, 7.0, 10.0)
+    volume = add_volume("PET")
+    use_pet_window(volume, upper_suv=10.0, color_node_id=PET_RAINBOW)
+    display = volume.GetDisplayNode()
+    assert display.GetColorNode().GetName() == "PET-Rainbow"
+    assert (display.GetWindowLevelMin(), display.GetWindowLevelMax()) == (0.0, 10.0)
 
 
-def test_the_slices_show_the_whole_body_and_go_through_the_first_lesion(a_host, a_table):
-    show(a_host, add_volume("low"), add_volume("denoised"), a_table)
+def test_the_row_of_a_lesion_leads_to_its_centroid_and_other_rows_nowhere(a_table):
     # LPS (-12, 7, 40) is RAS (12, -7, 40).
-    assert first_lesion_ras(a_table) == (12.0, -7.0, 40.0)
-    for color in ("Red", "Yellow", "Green"):
-        node = a_host.scene.GetNodeByID(f"vtkMRMLSliceNode{color}")
-        slice_to_ras = slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS())
-        distance = (np.linalg.inv(slice_to_ras) @ (12.0, -7.0, 40.0, 1.0))[2]
-        # Planes snap to voxels of 4 mm.
-        assert distance == pytest.approx(0.0, abs=2.01)
-        assert min(node.GetFieldOfView()[:2]) >= 119.0
+    assert first_lesion_ras(a_table) == lesion_ras(a_table, 0) == (12.0, -7.0, 40.0)
+    assert lesion_ras(a_table, 1) == (1.0, 1.0, -1.0)
+    assert lesion_ras(a_table, 2) is None
+    assert lesion_ras(a_table, -1) is None
+    assert lesion_ras(a_table, 3) is None
 
 
-def test_a_low_count_volume_in_other_units_keeps_its_own_window(a_host, a_table):
-    low_count = add_volume("Bq/mL")
-    low_count.GetDisplayNode().AutoWindowLevelOff()
-    low_count.GetDisplayNode().SetWindowLevelMinMax(0.0, 30000.0)
-    show(a_host, low_count, add_volume("denoised"), a_table, same_window=False)
-    assert low_count.GetDisplayNode().GetWindowLevelMax() == 30000.0
-
-
-def test_a_table_without_lesions_leaves_the_slices_in_the_middle(a_host, tmp_path):
+def test_a_table_without_lesions_leads_nowhere(a_host, tmp_path):
     (tmp_path / "measurements.csv").write_text(MEASUREMENTS.splitlines()[0] + "\ntotal,All lesions,0,,,\n")
     table = a_host.scene.AddNewNodeByClass("vtkMRMLTableNode", "Measurements")
     fill_table(table, tmp_path / "measurements.csv")
     assert first_lesion_ras(table) is None
-    show(a_host, add_volume("low"), add_volume("denoised"), table)
-    assert a_host.scene.GetNodeByID("vtkMRMLSliceNodeRed").GetSliceOffset() == pytest.approx(-2.0, abs=4.0)
-
-
-def test_a_scene_without_views_is_left_without_views(tmp_path):
-    scene = slicer.vtkMRMLScene()
-    application = slicer.vtkMRMLApplicationLogic()
-    application.SetMRMLScene(scene)
-    volumes = [scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name) for name in ("low", "denoised")]
-    table = scene.AddNewNodeByClass("vtkMRMLTableNode")
-    show_results(
-        scene,
-        application,
-        low_count_node=volumes[0],
-        denoised_node=volumes[1],
-        table_node=table,
-        same_window=False,
-    )
-    assert scene.GetFirstNodeByClass("vtkMRMLLayoutNode") is None

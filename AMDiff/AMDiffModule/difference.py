@@ -14,8 +14,8 @@ from .translation import _
 _LESS, _ZERO, _MORE = (0.02, 0.19, 0.38), (1.0, 1.0, 1.0), (0.70, 0.09, 0.17)
 _COLOR_TAG = "AMDiffDifference"
 _COLORS = 256
-# Half-width of the window in g/mL: what counts at the liver's SUV of 2; fixed, like every window of reading.
-DIFFERENCE_WINDOW_SUV = 2.0
+# Half-width of the window in g/mL, half of the liver's SUV; fixed, like every window of reading.
+DIFFERENCE_WINDOW_SUV = 1.0
 # Denoising keeps the counts. A larger gap between the means says that the volumes are not in the same unit.
 _LARGEST_MEAN_RATIO = 1.25
 

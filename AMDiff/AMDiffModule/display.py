@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from .lesion_marks import is_lesion, show_rejected
-import slicer
 
 # Upper ends of the SUV windows that readers use; the lower end is always 0.
 SUV_WINDOWS = (5.0, 6.0, 7.0, 10.0)

@@ -18,7 +18,9 @@ MIP = "Mip"
 TABLE_TAG = "AMDiffTable"
 _PLANES_GROUP, _MIP_GROUP = 72101, 72102
 # What the bar above each view says, and its colour: both tell the two volumes apart (Okabe-Ito).
-_LABELS = {LOW_COUNT: "Low-count", DENOISED: "Denoised"}
+_LABELS = {LOW_COUNT: "Low-count", DENOISED: "Denoised (synthetic)"}
+_DIFFERENCE_LABEL = "Denoised minus low-count"
+_CROSSHAIR_COLOR = (0.0, 0.45, 0.70)  # the default, light yellow, is lost on white
 _COLORS = {LOW_COUNT: "#0072B2", DENOISED: "#D55E00"}
 
 
@@ -44,9 +46,8 @@ def layout_descriptions() -> dict[int, str]:
     """Return the layouts as Slicer's XML, by identity."""
     halves = _row((500, _half(LOW_COUNT)), (500, _half(DENOISED)))
     mips = _row((500, _slice_view(LOW_COUNT, MIP)), (500, _slice_view(DENOISED, MIP)))
-    table = (
-        f'<view class="vtkMRMLTableViewNode" singletontag="{TABLE_TAG}">{_property("viewlabel", "T")}</view>'
-    )
+    label = _property("viewlabel", "Measurements")
+    table = f'<view class="vtkMRMLTableViewNode" singletontag="{TABLE_TAG}">{label}</view>'
     return {
         SIDE_BY_SIDE: _column((780, halves), (220, table)),
         MIP_ONLY: mips,
@@ -93,20 +94,31 @@ def link_views(scene) -> None:
         composite.SetHotLinkedControl(True)
 
 
+def annotate_views(scene) -> None:
+    """Show in every view which side is which, and in the axial one and the MIP how long a centimetre is."""
+    for _volume, view, slice_node, _composite in slice_views(scene, *PLANES, MIP):
+        slice_node.SetOrientationMarkerType(slice_node.OrientationMarkerTypeAxes)
+        slice_node.SetOrientationMarkerSize(slice_node.OrientationMarkerSizeSmall)
+        if view in ("Axial", MIP):
+            slice_node.SetRulerType(slice_node.RulerTypeThin)
+            slice_node.SetRulerColor(slice_node.RulerColorBlack)
+
+
 def show_volumes(scene, volumes: Volumes) -> None:
     """Put the volumes into the views."""
-    for volume, view, _slice_node, composite in slice_views(scene, *PLANES, MIP):
+    for volume, view, slice_node, composite in slice_views(scene, *PLANES, MIP):
         pet = volumes.low_count if volume == LOW_COUNT else volumes.denoised
-        background, foreground = pet, None
+        background, foreground, label = pet, None, _label(volume, view)
         if view != MIP:
             if volume == DENOISED and volumes.difference is not None:
-                background = volumes.difference
+                background, label = volumes.difference, _DIFFERENCE_LABEL
             elif volumes.ct is not None:
                 background, foreground = volumes.ct, pet
         composite.SetBackgroundVolumeID(background.GetID())
         composite.SetForegroundVolumeID(foreground.GetID() if foreground is not None else None)
         composite.SetForegroundOpacity(volumes.pet_opacity if foreground is not None else 0.0)
         composite.SetLabelVolumeID(None)
+        slice_node.SetLayoutLabel(label)
 
 
 def show_table(scene, table_node) -> None:
@@ -123,7 +135,8 @@ def centre_views(scene, ras: tuple[float, float, float]) -> None:
     crosshair = scene.GetSingletonNode("default", "vtkMRMLCrosshairNode")
     if crosshair is not None:
         crosshair.SetCrosshairRAS(*ras)
-        crosshair.SetCrosshairMode(slicer.vtkMRMLCrosshairNode.ShowSmallBasic)
+        crosshair.SetCrosshairColor(*_CROSSHAIR_COLOR)
+        crosshair.SetCrosshairMode(slicer.vtkMRMLCrosshairNode.ShowBasic)
 
 
 def _half(volume: str) -> str:
@@ -136,12 +149,16 @@ def _half(volume: str) -> str:
 def _slice_view(volume: str, view: str) -> str:
     properties = {
         "orientation": "Coronal" if view == MIP else view,
-        "viewlabel": f"{_LABELS[volume]} MIP" if view == MIP else _LABELS[volume],
+        "viewlabel": _label(volume, view),
         "viewcolor": _COLORS[volume],
         "viewgroup": str(_MIP_GROUP if view == MIP else _PLANES_GROUP),
     }
     content = "".join(_property(name, value) for name, value in properties.items())
     return f'<view class="vtkMRMLSliceNode" singletontag="{view_tag(volume, view)}">{content}</view>'
+
+
+def _label(volume: str, view: str) -> str:
+    return f"{_LABELS[volume]} MIP" if view == MIP else _LABELS[volume]
 
 
 def _property(name: str, value: str) -> str:

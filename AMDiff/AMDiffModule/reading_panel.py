@@ -45,6 +45,7 @@ class ReadingPanel:
         for upper, button in self._suv_buttons.items():
             button.connect("clicked(bool)", lambda checked=False, chosen=upper: self._on_suv_window(chosen))
         self._fit_timer = host.newTimer(_LAYOUT_SETTLED_MS, self._on_layout_settled)
+        self._layout: int | None = None
         self._shown: tuple | None = None
         self._same_window: SameWindow | None = None
         self._observations: list[tuple] = []
@@ -59,7 +60,7 @@ class ReadingPanel:
         self.ui.readingCollapsibleButton.enabled = nodes is not None
         self.ui.fuseCtCheckBox.enabled = parameters.ctVolume is not None
         self.ui.petOpacitySlider.enabled = fused
-        layout = shown_layout(slicer.mrmlScene)
+        layout = self._layout = shown_layout(slicer.mrmlScene)
         for identity, button in self._layout_buttons.items():
             button.checked = identity == layout
         if nodes is None:
@@ -108,7 +109,7 @@ class ReadingPanel:
             fit_to_patient(slicer.mrmlScene, nodes)
 
     def _on_layout_node(self, caller, event) -> None:
-        if self._shown is not None and self._shown[0][1] != shown_layout(slicer.mrmlScene):
+        if shown_layout(slicer.mrmlScene) != self._layout:
             self.host.updatePanels()
 
     def _on_segments(self, caller, event) -> None:
@@ -136,7 +137,8 @@ class ReadingPanel:
         if shown == (case, look):
             return
         self._shown = (case, look)
-        if shown is None or shown[1].color_node_id != look.color_node_id:
+        another_patient = shown is None or shown[0][0] != case[0]
+        if another_patient or shown[1].color_node_id != look.color_node_id:
             use_windows(nodes, look)
         try:
             fill_views(slicer.mrmlScene, nodes, look)

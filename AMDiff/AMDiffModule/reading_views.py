@@ -13,6 +13,7 @@ from .node_marks import suv_factor_of_input
 from .reading_layout import (
     SIDE_BY_SIDE,
     Volumes,
+    annotate_views,
     centre_views,
     link_views,
     show_layout,
@@ -66,6 +67,7 @@ def fill_views(scene, nodes, look: Look) -> None:
     if look.ct is not None:
         use_soft_tissue_window(look.ct)
     link_views(scene)
+    annotate_views(scene)
     show_volumes(scene, volumes)
     show_table(scene, nodes.table)
     keep_off_mips(scene, nodes.segmentation)
