@@ -22,6 +22,7 @@ ROWS = {
     "putamen": ("*-Putamen",),
     "pallidum": ("*-Pallidum",),
     "hippocampus": ("*-Hippocampus",),
+    "insula": ("ctx-?h-insula",),
     "csf": ("CSF",),
     "lateral ventricle": ("*-Lateral-Ventricle",),
     "spinal cord": ("spinal_cord",),
@@ -36,7 +37,11 @@ ROWS = {
     "inferior vena cava": ("inferior_vena_cava",),
     "superior vena cava": ("superior_vena_cava",),
     "portal vein": ("portal_vein_and_splenic_vein",),
-    "iliac vessels": ("iliac_*",),
+    "iliac artery": ("iliac_artery_*",),
+    "iliac vein": ("iliac_vena_*",),
+    "carotid artery": ("common_carotid_artery_*",),
+    "subclavian artery": ("subclavian_artery_*",),
+    "brachiocephalic vein": ("brachiocephalic_vein_*",),
     "esophagus": ("esophagus",),
     "liver": ("liver",),
     "gallbladder": ("gallbladder",),
@@ -69,7 +74,7 @@ ROWS = {
     "gluteus medius": ("gluteus_medius_*",),
     "subcutaneous fat": ("subcutaneous_fat",),
 }
-# The reference's heart is all of it: what is painted apart is put together.
+# The reference's heart is all of it: chambers and walls, painted apart, are put together.
 TOGETHER = {
     "heart": ("heart myocardium", "heart blood", "heart atrium", "heart ventricle right"),
 }
