@@ -11,7 +11,7 @@ import torch
 
 from AMDiffLib.errors import BadInput
 from AMDiffLib.simulation.background import BackgroundErrors, draw_errors, randoms, scatter
-from AMDiffLib.simulation.blur import FWHM_PER_SIGMA, gaussian_blur
+from AMDiffLib.simulation.blur import FWHM_PER_SIGMA, blur_axis, gaussian_blur
 from AMDiffLib.simulation.phantom import Phantom
 from AMDiffLib.simulation.projector import ScanGeometry
 from AMDiffLib.simulation.scanner import Scanner
@@ -161,20 +161,24 @@ def _attenuated_projections(
     halo = math.ceil(5 * axial / FWHM_PER_SIGMA / phantom.spacing_mm[0])
     trues = torch.empty(geometry.rows, depth, device=device)
     survival = torch.empty_like(trues)
+    by_angle = survival.unflatten(0, (geometry.angles, geometry.bins))
     for start in range(0, depth, _SLICES_AT_ONCE):
         block = slice(start, min(start + _SLICES_AT_ONCE, depth))
         first, last = 2 * block.start, 2 * block.stop
         outer = slice(max(first - halo, 0), last + halo)
-        blurred = gaussian_blur(phantom.suv[outer], (axial, transaxial, transaxial), phantom.spacing_mm)[
-            first - outer.start :
-        ][: last - first]
+        blurred = blur_axis(phantom.suv[outer], 0, fwhm_voxels=axial / phantom.spacing_mm[0])
+        blurred = blurred[first - outer.start :][: last - first]
+        blurred = gaussian_blur(blurred, (0.0, transaxial, transaxial), phantom.spacing_mm)
         attenuation = phantom.attenuation[first:last]
         survives = torch.exp(fine.forward(_columns(attenuation)).div_(-10))
         attenuated = fine.forward(_columns(blurred)).mul_(survives)
         trues[:, block] = attenuated.reshape(geometry.rows, -1, 2).mean(dim=2)
         size = geometry.image_size
         on_coarse_grid = attenuation.reshape(-1, 2, size, 2, size, 2).mean(dim=(1, 3, 5))
-        survival[:, block] = torch.exp(coarse.forward(_columns(on_coarse_grid)).div_(-10))
+        attenuation = _columns(on_coarse_grid)
+        for subset in range(scanner.subsets):  # the reconstruction's own matrices, so that none is made twice
+            projected = coarse.forward(attenuation, subset=subset, subsets=scanner.subsets).div_(-10).exp_()
+            by_angle[subset :: scanner.subsets, :, block] = projected.unflatten(0, (-1, geometry.bins))
     return trues, survival
 
 

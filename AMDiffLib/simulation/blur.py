@@ -13,6 +13,7 @@ import torch
 
 FWHM_PER_SIGMA = 2 * math.sqrt(2 * math.log(2))
 Beyond = Literal["edge", "zero"]
+_BLOCK = 96
 
 
 def gaussian_blur(
@@ -40,26 +41,40 @@ def blur_axis(
     """Blur one axis of `tensor`.
 
     The kernel is Lindeberg's discrete Gaussian, whose variance is exact also below a voxel. It is applied as
-    a dense matrix: on processors and GPUs alike, that is several times faster than a convolution.
+    dense matrices along the diagonal: on processors and GPUs alike, faster than a convolution.
     """
     if fwhm_voxels <= 0:
         return tensor
     axis %= tensor.ndim
-    matrix = _kernel_matrix(tensor.shape[axis], fwhm_voxels / FWHM_PER_SIGMA, beyond).to(tensor.device)
-    if axis == tensor.ndim - 1:
-        return tensor @ matrix.T
+    length, sigma = tensor.shape[axis], fwhm_voxels / FWHM_PER_SIGMA
+    matrix = _kernel_matrix(length, sigma, beyond).to(tensor.device)
     before, after = math.prod(tensor.shape[:axis]), math.prod(tensor.shape[axis + 1 :])
-    return (matrix @ tensor.reshape(before, -1, after)).reshape(tensor.shape)
+    source = tensor.reshape(before, length, after)
+    blurred = torch.empty_like(source)
+    step = max(_BLOCK, _reach(sigma))
+    for start in range(0, length, step):
+        rows = slice(start, min(start + step, length))
+        columns = slice(max(rows.start - _reach(sigma), 0), rows.stop + _reach(sigma))
+        block = matrix[rows, columns]
+        if after == 1:
+            blurred[:, rows, 0] = source[:, columns, 0] @ block.T
+        else:
+            torch.matmul(block, source[:, columns], out=blurred[:, rows])
+    return blurred.reshape(tensor.shape)
+
+
+def _reach(sigma: float) -> int:
+    return math.ceil(5 * sigma) + 3
 
 
 @lru_cache(maxsize=64)
 def _kernel_matrix(length: int, sigma: float, beyond: Beyond) -> torch.Tensor:
     position = np.arange(length)
-    taps = scipy.special.ive(position, sigma**2)
+    taps = np.where(position <= _reach(sigma), scipy.special.ive(position, sigma**2), 0.0)
     matrix = taps[np.abs(position[:, None] - position[None, :])]
     if beyond == "edge":
         # The share of the kernel that hangs over an end falls on the last voxel there.
-        overhang = 0.5 - taps[0] / 2 - np.cumsum(taps) + taps[0]
+        overhang = np.maximum(0.5 - taps[0] / 2 - np.cumsum(taps) + taps[0], 0.0)
         matrix[:, 0] += overhang
         matrix[:, -1] += overhang[::-1]
     return torch.from_numpy(matrix.astype(np.float32))
