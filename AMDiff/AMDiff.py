@@ -1,6 +1,5 @@
 """AMDiff in 3D Slicer: denoise a low-count FDG PET, find lesions and organs, measure SUV, MTV and TLG."""
 
-import enum
 import importlib
 import logging
 from typing import Annotated
@@ -8,8 +7,10 @@ from typing import Annotated
 import qt
 import slicer
 import vtk
+from AMDiffModule import segment_statistics
+from AMDiffModule.choices import Device, PetColors
 from AMDiffModule.device_panel import DevicePanel
-from AMDiffModule.display import INVERTED_GREY, PET_RAINBOW, USUAL_SUV_WINDOW, show_in_3d
+from AMDiffModule.display import USUAL_SUV_WINDOW, show_in_3d
 from AMDiffModule.export import UnusableVolume, reason_unusable
 from AMDiffModule.export_panel import ExportPanel
 from AMDiffModule.input_panel import InputPanel
@@ -18,6 +19,7 @@ from AMDiffModule.model_panel import ModelPanel
 from AMDiffModule.node_marks import is_in_suv, is_synthetic
 from AMDiffModule.packages import ensure_packages
 from AMDiffModule.queue_panel import QueuePanel
+from AMDiffModule.reading_layout import register_layouts
 from AMDiffModule.reading_panel import ReadingPanel
 from AMDiffModule.run import Run
 from AMDiffModule.run_panel import RunPanel
@@ -52,6 +54,7 @@ _PARTS = (
     "lesion_marks",
     "measurement_table",
     "display",
+    "choices",
     "scene_import",
     "reading_layout",
     "view_fit",
@@ -73,6 +76,7 @@ _PARTS = (
     "reading_panel",
     "segment_voxels",
     "scene_measurement",
+    "segment_statistics",
     "lesion_follower",
     "lesion_table",
     "lesion_panel",
@@ -103,37 +107,17 @@ class AMDiff(ScriptedLoadableModule):
             "Implements AMDiff, anatomically and metabolically informed diffusion for low-count PET "
             "(Xia et al., Medical Image Analysis 107B:103831, 2026)."
         )
+        # A scene that was saved in a reading layout may be opened before the module is.
+        slicer.app.connect("startupCompleted()", register_reading_layouts)
 
 
-class Device(enum.Enum):
-    """Where the networks run."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
-
-    def label(self):
-        """Return the text in the panel's list."""
-        return {
-            Device.AUTO: _("Automatic"),
-            Device.CPU: _("Processor (CPU)"),
-            Device.CUDA: _("NVIDIA graphics card (CUDA)"),
-        }[self]
-
-
-class PetColors(enum.Enum):
-    """The colours of both PET volumes."""
-
-    INVERTED_GREY = "inverted grey"
-    RAINBOW = "rainbow"
-
-    def label(self):
-        """Return the text in the panel's list."""
-        return {PetColors.INVERTED_GREY: _("Inverted grey"), PetColors.RAINBOW: _("PET rainbow")}[self]
-
-    def node_id(self):
-        """Return the identity of Slicer's colour node."""
-        return {PetColors.INVERTED_GREY: INVERTED_GREY, PetColors.RAINBOW: PET_RAINBOW}[self]
+def register_reading_layouts():
+    """Make the reading layouts known to the application, where it has a main window."""
+    layoutNode = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    if layoutNode is not None:
+        register_layouts(layoutNode)
+        # By then Segment Statistics has been loaded too, where it is.
+        slicer.app.connect("startupCompleted()", segment_statistics.register)
 
 
 @parameterNodeWrapper

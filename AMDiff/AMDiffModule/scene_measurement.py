@@ -63,20 +63,23 @@ def _measure(nodes):
     return denoised, low_count
 
 
-def read_anatomy_in_steps(segmentation_node, volume_node):
+def organ_label(segment) -> int | None:
+    """Return the label value in AMDiffLib.labels of the segment's type; None where it is no such organ."""
+    code = type_code(segment)
+    return next((organ.label for organ in organ_classes() if organ.type[0] == code), None)
+
+
+def read_anatomy_in_steps(segmentation_node, volume_node, numbers: dict[str, int] | None = None):
     """Read lesions and organs on the grid of a volume, as an AMDiffLib Anatomy; a generator.
 
-    A lesion is a segment of the type Neoplasm; an organ one of the types in AMDiffLib.labels.
+    A lesion is a segment of the type Neoplasm, or one of `numbers` (lesion number by segment id) where these
+    are given; an organ is a segment of a type in AMDiffLib.labels.
     """
     import numpy as np
 
-    labels_by_code = {organ.type[0]: organ.label for organ in organ_classes()}
     segmentation = segmentation_node.GetSegmentation()
-    numbers = lesion_numbers(segmentation_node)
-    organ_labels = {
-        each: labels_by_code.get(type_code(segmentation.GetSegment(each)))
-        for each in segmentation.GetSegmentIDs()
-    }
+    numbers = lesion_numbers(segmentation_node) if numbers is None else numbers
+    organ_labels = {each: organ_label(segmentation.GetSegment(each)) for each in segmentation.GetSegmentIDs()}
     organs = np.zeros(volume_node.GetImageData().GetDimensions()[::-1], np.uint8)
     lesions = []
     for layer in layers_of(segmentation_node, volume_node):

@@ -1,0 +1,212 @@
+"""The lesion section of the panel, on real nodes: its table, its clicks, and that it follows edits."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+
+import pytest
+import slicer
+from AMDiffModule.lesion_marks import rejected_as
+from AMDiffModule.patient_facts import facts_of
+from AMDiffModule.scene_import import find_results
+from lesion_cases import VOXEL_ML, add_patient, box, cells, paint
+from slicer_host import open_host
+from slicer_stand_ins import QTimer, open_module, process_events
+
+USE, NAME, SITE, SUV_MAX = range(4)
+
+
+@pytest.fixture
+def a_module(tmp_path, monkeypatch):
+    host = open_host(tmp_path / "cache")
+    module, widget = open_module(host, monkeypatch, models=["amdiff-compact"])
+    widget.lesionPanel._follower._quiet_s = 0.05
+    yield SimpleNamespace(module=module, widget=widget, ui=widget.ui, host=host, panel=widget.lesionPanel)
+    widget.cleanup()
+
+
+@pytest.fixture
+def nodes(a_module):
+    return show(a_module, add_patient(a_module.host.scene))
+
+
+def show(a_module, nodes):
+    a_module.widget.parameterNode.inputVolume = nodes.input
+    a_module.widget.updatePanels()
+    return nodes
+
+
+def wait(a_module) -> None:
+    """Let the timers run until the edits are measured."""
+    deadline = time.monotonic() + 20.0
+    while a_module.panel._timer in QTimer.running:
+        assert time.monotonic() < deadline
+        process_events()
+        time.sleep(0.02)
+
+
+def text(a_module, row: int, column: int) -> str:
+    return a_module.ui.lesionTableView.node.GetCellText(row, column)
+
+
+def titles(a_module) -> list[str]:
+    node = a_module.ui.lesionTableView.node
+    return [node.GetColumnTitle(node.GetColumnName(column)) for column in range(node.GetNumberOfColumns())]
+
+
+def segment(nodes, segment_id: str):
+    return nodes.segmentation.GetSegmentation().GetSegment(segment_id)
+
+
+def test_the_table_has_a_row_per_lesion_with_low_count_and_denoised_values(a_module, nodes):
+    measured = cells(nodes.table)["Lesion 1"]
+    assert a_module.ui.lesionTableView.node.GetNumberOfRows() == 3
+    assert [text(a_module, row, NAME) for row in range(3)] == ["Lesion 1", "Lesion 2", "Lesion 3"]
+    assert text(a_module, 0, USE) == "✓"
+    low, denoised = (float(part) for part in text(a_module, 0, SUV_MAX).split(" | "))
+    assert low == pytest.approx(float(measured["low_count_suv_max_g_per_ml"]), abs=0.051)
+    assert denoised == pytest.approx(float(measured["suv_max_g_per_ml"]), abs=0.051)
+    assert titles(a_module)[:6] == ["Use", "Lesion", "Site", "SUVmax", "SUVpeak", "MTV [mL]"]
+    assert "Deauville" not in titles(a_module)
+    assert "3 of 3 lesions accepted" in a_module.ui.lesionTotalsLabel.text
+    assert f"TMTV {99 * VOXEL_ML:.1f} mL" in a_module.ui.lesionTotalsLabel.text
+
+
+def test_the_panels_table_is_not_saved_and_not_listed(a_module, nodes):
+    node = a_module.ui.lesionTableView.node
+    assert node.GetHideFromEditors() and not node.GetSaveWithScene()
+
+
+def test_one_click_on_the_mark_rejects_and_another_accepts(a_module, nodes):
+    a_module.ui.rejectReasonComboBox.currentIndex = 1
+    a_module.ui.lesionTableView.click_cell(0, USE)
+    assert rejected_as(segment(nodes, "lesion_1")) == "ureter"
+    wait(a_module)
+    assert text(a_module, 0, USE) == "✗ ureter"
+    assert "2 of 3 lesions accepted" in a_module.ui.lesionTotalsLabel.text
+    a_module.ui.lesionTableView.click_cell(0, USE)
+    wait(a_module)
+    assert text(a_module, 0, USE) == "✓"
+    assert rejected_as(segment(nodes, "lesion_1")) is None
+
+
+def test_the_button_does_the_same_for_the_selected_row_and_says_when_there_is_none(a_module, nodes):
+    a_module.ui.acceptRejectButton.click()
+    assert "Click on a lesion" in a_module.ui.statusLabel.text
+    a_module.ui.lesionTableView.click_cell(2, NAME)
+    a_module.ui.acceptRejectButton.click()
+    assert rejected_as(segment(nodes, "lesion_3")) == "bladder"
+
+
+def test_a_click_on_a_row_brings_all_planes_to_the_lesion(a_module, nodes, monkeypatch):
+    went_to = []
+    monkeypatch.setattr("AMDiffModule.lesion_panel.centre_views", lambda scene, ras: went_to.append(ras))
+    a_module.ui.lesionTableView.click_cell(1, NAME)
+    row = cells(nodes.table)["Lesion 2"]
+    left, posterior, superior = (float(row[f"centroid_{axis}_mm"]) for axis in "lps")
+    assert went_to == [pytest.approx((-left, -posterior, superior), abs=1e-3)]
+
+
+def test_the_table_follows_an_edit_without_holding_it_up(a_module, nodes):
+    paint(nodes, "lesion_1", box(slice(26, 28), slice(4, 8), slice(4, 7)))
+    assert a_module.ui.lesionTotalsLabel.text == "Measuring..."
+    process_events()  # the hand has not rested yet
+    assert a_module.ui.lesionTotalsLabel.text == "Measuring..."
+    wait(a_module)
+    assert f"{24 * VOXEL_ML:.1f}" in [text(a_module, row, 5) for row in range(3)]
+    assert a_module.panel._timer not in QTimer.running
+
+
+def test_a_deleted_lesion_leaves_the_table_and_a_click_meanwhile_does_nothing(a_module, nodes):
+    nodes.segmentation.GetSegmentation().RemoveSegment("lesion_2")
+    a_module.ui.lesionTableView.click_cell(1, USE)
+    wait(a_module)
+    assert [text(a_module, row, NAME) for row in range(2)] == ["Lesion 1", "Lesion 3"]
+
+
+def test_criteria_are_measured_when_they_are_asked_for(a_module, nodes):
+    ui = a_module.ui
+    assert not ui.heightSpinBox.enabled
+    ui.deauvilleCheckBox.checked = True
+    ui.percistCheckBox.checked = True
+    wait(a_module)
+    assert "Deauville" in titles(a_module)
+    assert "SULpeak" not in titles(a_module)
+    assert "height, weight and sex" in ui.lesionRemarksLabel.text
+    assert ui.heightSpinBox.enabled
+    ui.heightSpinBox.value, ui.weightSpinBox.value, ui.sexComboBox.currentIndex = 178.0, 110.0, 2
+    wait(a_module)
+    assert "SULpeak" in titles(a_module) and "Measurable" in titles(a_module)
+    assert "PERCIST threshold SUL" in ui.lesionTotalsLabel.text
+    assert ui.lesionRemarksLabel.text == ""
+    facts = facts_of(nodes.segmentation)
+    assert (facts.height_m, facts.weight_kg, facts.sex) == (1.78, 110.0, "M")
+
+
+def test_each_patient_has_their_own_facts_and_lesions(a_module):
+    first = add_patient(a_module.host.scene, name="first", height_m=1.6, weight_kg=60.0, sex="F")
+    second = add_patient(a_module.host.scene, name="second", uptake_minutes=61.6)
+    show(a_module, first)
+    assert a_module.ui.heightSpinBox.value == pytest.approx(160.0)
+    assert a_module.ui.uptakeTimeLabel.text == "not known"
+    a_module.ui.lesionTableView.click_cell(0, USE)
+    # Left before the edit was measured: it is measured now, and into the table of its own patient.
+    show(a_module, second)
+    assert cells(first.table)["Lesion 1"]["status"] == "rejected"
+    assert a_module.ui.heightSpinBox.value == 0.0
+    assert a_module.ui.uptakeTimeLabel.text == "62 min"
+    assert [text(a_module, row, USE) for row in range(3)] == ["✓"] * 3
+    assert facts_of(first.segmentation).height_m == 1.6
+    show(a_module, first)
+    assert text(a_module, 0, USE) == "✗ bladder"
+
+
+def test_what_is_saved_right_after_an_edit_is_measured(a_module, nodes, tmp_path):
+    a_module.ui.lesionTableView.click_cell(0, USE)
+    slicer.mrmlScene.InvokeEvent(slicer.mrmlScene.StartSaveEvent)
+    assert cells(nodes.table)["Lesion 1"]["status"] == "rejected"
+    a_module.host.write_bundle(tmp_path / "scene.mrb")
+    again = open_host(tmp_path / "again")
+    assert again.scene.ReadFromMRB(str(tmp_path / "scene.mrb"), True)
+    found = find_results(again.scene, again.scene.GetFirstNodeByName("PET"))
+    assert cells(found.table) == cells(nodes.table)
+    assert again.scene.GetFirstNodeByName("AMDiff lesions") is None
+
+
+def test_a_new_lesion_opens_the_segment_editor_on_it(a_module, nodes, monkeypatch):
+    told = {}
+    editor = SimpleNamespace(
+        setSegmentationNode=lambda node: told.update(segmentation=node),
+        setSourceVolumeNode=lambda node: told.update(volume=node),
+        setCurrentSegmentID=lambda identity: told.update(segment=identity),
+    )
+    monkeypatch.setattr(slicer.util, "selectModule", lambda name: told.update(module=name))
+    monkeypatch.setattr(slicer.util, "getModuleWidget", lambda name: SimpleNamespace(editor=editor))
+    a_module.ui.newLesionButton.click()
+    assert told == {
+        "module": "SegmentEditor",
+        "segmentation": nodes.segmentation,
+        "volume": nodes.denoised,
+        "segment": "lesion_4",
+    }
+    assert segment(nodes, "lesion_4").GetName() == "Lesion 4"
+    del told["segment"]
+    a_module.ui.editLesionsButton.click()
+    assert "segment" not in told
+
+
+def test_without_results_the_section_is_off(a_module, nodes):
+    assert a_module.ui.lesionsCollapsibleButton.enabled
+    slicer.mrmlScene.RemoveNode(nodes.segmentation)
+    a_module.widget.updatePanels()
+    assert not a_module.ui.lesionsCollapsibleButton.enabled
+    assert a_module.ui.lesionTotalsLabel.text == ""
+
+
+def test_nodes_removed_during_a_measurement_end_it(a_module, nodes):
+    paint(nodes, "lesion_1", box(slice(26, 28), slice(4, 8), slice(4, 7)))
+    slicer.mrmlScene.RemoveNode(nodes.table)
+    wait(a_module)
+    a_module.host.scene.Clear(0)
+    assert a_module.panel._timer not in QTimer.running
