@@ -12,6 +12,7 @@ import pytest
 import slicer
 from AMDiffModule.job import JobState
 from AMDiffModule.packages import PackagesMissing
+from AMDiffModule.reading_layout import layout_descriptions
 from AMDiffModule.self_test import SelfTest
 from AMDiffModule.simulated_case import add_simulated_case
 from AMDiffModule.worker import installed_models
@@ -250,6 +251,13 @@ def test_the_module_describes_itself(a_module):
     assert parent.title == "AMDiff"
     assert parent.categories == ["Nuclear Medicine"]
     assert "not for diagnosis" in parent.helpText
+
+
+def test_the_reading_layouts_are_known_from_the_start_for_scenes_that_were_saved_in_one(a_module):
+    a_module.module.AMDiff(SimpleNamespace())
+    slicer.app.startupCompleted.emit()
+    layout_node = a_module.host.scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    assert all(layout_node.IsLayoutDescription(identity) for identity in layout_descriptions())
 
 
 SELF_TESTS = [name for name in dir(SelfTest) if name.startswith("test_")]
