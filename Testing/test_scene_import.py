@@ -291,7 +291,7 @@ def a_dicom_node(a_host):
     return node
 
 
-def test_a_dicom_volume_is_handed_over_as_its_files_with_the_value_maps_of_its_study(a_dicom_node, tmp_path, monkeypatch):
+def test_a_dicom_volume_is_handed_over_as_its_files_and_value_maps(a_dicom_node, tmp_path, monkeypatch):
     files = {}
     for uid in ("1.2.1", "1.2.2", "map 1"):
         path = tmp_path / f"{uid}.dcm"
