@@ -1,4 +1,4 @@
-"""The two halves: the module imports no torch and nothing of the library; the library imports no Slicer."""
+"""The two halves: the module imports no torch, and of the library what measures; the library no Slicer."""
 
 from __future__ import annotations
 
@@ -43,6 +43,53 @@ def files(folder: str) -> list[Path]:
 @pytest.mark.parametrize("path", files("AMDiff"), ids=lambda path: str(path.relative_to(REPOSITORY)))
 def test_the_module_imports_nothing_of_the_library_and_no_torch(path):
     assert imported_packages(path) & LIBRARY == set()
+
+
+def test_only_measuring_library_reaches_the_library_and_only_what_measures():
+    """A number in the scene and in the job's files comes from one implementation."""
+    naming = {path.name for path in files("AMDiff") if "import_module" in path.read_text(encoding="utf-8")}
+    assert naming == {"AMDiff.py", "measuring_library.py"}
+    source = (REPOSITORY / "AMDiff" / "AMDiffModule" / "measuring_library.py").read_text(encoding="utf-8")
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    imported = {ast.unparse(call.args[0]) for call in calls if "import_module" in ast.unparse(call.func)}
+    assert imported == {"f'{LIBRARY}.quantification.{module}'", "f'{LIBRARY}.labels'"}
+
+
+MEASURING = [REPOSITORY / "AMDiffLib" / "labels.py", *files("AMDiffLib/quantification")]
+
+
+@pytest.mark.parametrize("path", MEASURING, ids=lambda path: path.name)
+def test_what_measures_imports_numpy_and_the_standard_library_alone(path):
+    found = imported_packages(path)
+    assert found - set(sys.stdlib_module_names) <= {"numpy", "AMDiffLib"}
+    modules = {
+        node.module
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("AMDiffLib")
+    }
+    assert all(name.startswith(("AMDiffLib.quantification", "AMDiffLib.labels")) for name in modules)
+
+
+def test_measuring_loads_no_other_package():
+    script = """
+        import sys
+        import numpy as np
+        from AMDiffLib.quantification.measurements import measure
+        from types import SimpleNamespace
+        lesions = np.zeros((9, 9, 9), int)
+        lesions[3:5, 3:5, 3:5] = 1
+        grid = SimpleNamespace(spacing=(4.0,) * 3, origin=(0.0,) * 3, direction=(1, 0, 0, 0, 1, 0, 0, 0, 1))
+        print(measure(1.0 + lesions, lesions, 5 - lesions, volume=grid).total.suv_max)
+        print(sorted({"scipy", "torch", "SimpleITK", "pydicom", "slicer", "vtk"} & set(sys.modules)))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines() == ["2.0", "[]"]
 
 
 @pytest.mark.parametrize("path", files("AMDiffLib"), ids=lambda path: str(path.relative_to(REPOSITORY)))

@@ -17,9 +17,20 @@ from slicer_stand_ins import QTimer, open_module, process_events
 USE, NAME, SITE, SUV_MAX = range(4)
 
 
+class Unanswered:
+    """A job that never ends."""
+
+    outcome = None
+
+    def __init__(self, command, **options) -> None:
+        self.poll = self.close = lambda: None
+
+
 @pytest.fixture
 def a_module(tmp_path, monkeypatch):
     host = open_host(tmp_path / "cache")
+    # What other sections ask of the scan and of this computer is not the matter here.
+    monkeypatch.setattr("AMDiffModule.inquiry.Job", Unanswered)
     module, widget = open_module(host, monkeypatch, models=["amdiff-compact"])
     widget.lesionPanel._follower._quiet_s = 0.05
     yield SimpleNamespace(module=module, widget=widget, ui=widget.ui, host=host, panel=widget.lesionPanel)
