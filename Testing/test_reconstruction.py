@@ -122,3 +122,16 @@ def test_every_preset_gives_back_the_cylinder(name):
     measurement = acquire(a_cylinder(slices=12), scanner, levels_percent=(100,), seed=1, errors=NO_ERRORS)
     image = osem(measurement, scanner.reconstruction_on(SPACING))[100.0]
     assert float(image[:, within(45)].mean()) == pytest.approx(SUV, rel=0.03)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU here")
+def test_a_gpu_gives_what_the_processor_gives(scan):
+    phantom = a_cylinder()
+    tensors = ("suv", "attenuation", "organs", "lesions", "structures")
+    on_gpu = replace(phantom, **{name: getattr(phantom, name).cuda() for name in tensors})
+    measurement = acquire(on_gpu, MCT, levels_percent=(100, 5), seed=3, errors=NO_ERRORS)
+    assert torch.allclose(measurement.expected.cpu(), scan.expected, rtol=1e-4)
+    assert bool((measurement.counts[5.0] <= measurement.counts[100.0]).all())
+    settings = Reconstruction(iterations=2, subsets=6, filter_mm=5.0)
+    images = [osem(noise_free(each), settings)[100.0].cpu() for each in (measurement, scan)]
+    assert torch.allclose(images[0], images[1], rtol=1e-3, atol=1e-4)
