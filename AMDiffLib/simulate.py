@@ -49,7 +49,11 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--subjects", type=_positive, default=1, metavar="N", help="how many people (default: 1)")
     p.add_argument(
-        "--first-subject", type=int, default=0, metavar="N", help="number of the first person (default: 0)"
+        "--first-subject",
+        type=_not_negative,
+        default=0,
+        metavar="N",
+        help="number of the first person (default: 0)",
     )
     p.add_argument(
         "--levels",
@@ -57,7 +61,9 @@ def parser() -> argparse.ArgumentParser:
         help="count levels in percent of the scan's duration, by comma (default: those of the scanner in "
         "Table 1 of the AMDiff paper)",
     )
-    p.add_argument("--seed", type=int, default=0, help="the same seed gives the same people (default: 0)")
+    p.add_argument(
+        "--seed", type=_not_negative, default=0, help="the same seed gives the same people (default: 0)"
+    )
     p.add_argument(
         "--vary",
         action="store_true",
@@ -214,6 +220,13 @@ def _share(share: float) -> float:
     if not 0 <= share <= 1:
         raise BadInput(f"--healthy-share is {share:g}; a share from 0 to 1 is expected.")
     return share
+
+
+def _not_negative(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{number} is negative")
+    return number
 
 
 def _positive(text: str) -> int:
