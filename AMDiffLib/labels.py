@@ -24,54 +24,55 @@ LESION = Structure(
     label=1, name="lesion", colour=(230, 75, 53), category=_ABNORMAL, type=("108369006", "SCT", "Neoplasm")
 )
 
-# Hues of Okabe-Ito and Tol, which stay apart under the common colour-vision deficiencies.
+# Chosen for the largest least difference (CIEDE2000, 13 or more) between any two of the eight classes, with
+# normal vision and as protanopes, deuteranopes and tritanopes see them; the lesion red is given.
 ORGANS = (
     Structure(
         label=2,
         name="liver",
-        colour=(213, 160, 80),
+        colour=(255, 168, 4),
         category=_ANATOMICAL,
         type=("10200004", "SCT", "Liver"),
     ),
     Structure(
         label=3,
         name="lung",
-        colour=(86, 180, 233),
+        colour=(101, 215, 218),
         category=_ANATOMICAL,
         type=("39607008", "SCT", "Lung"),
     ),
     Structure(
         label=4,
         name="bone",
-        colour=(240, 228, 180),
+        colour=(255, 255, 106),
         category=_ANATOMICAL,
         type=("272673000", "SCT", "Bone"),
     ),
     Structure(
         label=5,
         name="muscle",
-        colour=(170, 110, 110),
+        colour=(121, 52, 83),
         category=_TISSUE,
         type=("91727004", "SCT", "Muscle"),
     ),
     Structure(
         label=6,
         name="kidney",
-        colour=(0, 158, 115),
+        colour=(0, 159, 124),
         category=_ANATOMICAL,
         type=("64033007", "SCT", "Kidney"),
     ),
     Structure(
         label=7,
         name="spleen",
-        colour=(204, 121, 167),
+        colour=(151, 123, 190),
         category=_ANATOMICAL,
         type=("78961009", "SCT", "Spleen"),
     ),
     Structure(
         label=8,
         name="aorta",
-        colour=(0, 114, 178),
+        colour=(50, 64, 133),
         category=_ANATOMICAL,
         type=("15825003", "SCT", "Aorta"),
     ),

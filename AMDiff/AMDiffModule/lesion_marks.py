@@ -19,7 +19,8 @@ _LESION_TERMINOLOGY = (
     "AMDiff~SCT^49755003^Morphologically Altered Structure~SCT^108369006^Neoplasm~^^~Anatomic codes - DICOM "
     "master list~^^~^^"
 )
-_GREY = (0.6, 0.6, 0.6)
+# Of all greys the one that colour-blind readers confuse least with an organ.
+_GREY = (0.67, 0.67, 0.67)
 _CODE = re.compile(r"^[^^]*\^([^^]+)\^")
 
 
