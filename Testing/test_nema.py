@@ -10,7 +10,7 @@ from AMDiffLib.errors import BadInput
 from AMDiffLib.evaluation.nema_image_quality import BACKGROUND_CENTRES_MM, analyse_image_quality
 from AMDiffLib.simulation.blur import FWHM_PER_SIGMA, gaussian_blur
 from AMDiffLib.simulation.nema import (
-    COLD_SPHERES_2007,
+    COLD_SPHERES_UNTIL_2012,
     SPHERES_MM,
     depth_in_body,
     make_nema_phantom,
@@ -70,13 +70,13 @@ def test_a_perfect_image_recovers_everything(a_phantom):
     assert max(found.background_variability.values()) < 1e-3
 
 
-def test_cold_spheres_of_2007_are_empty_in_a_perfect_image():
+def test_cold_spheres_are_empty_in_a_perfect_image():
     cold = make_nema_phantom(
-        spacing_mm=SPACING, field_of_view_mm=320.0, sphere_wall_mm=0.0, cold_mm=COLD_SPHERES_2007
+        spacing_mm=SPACING, field_of_view_mm=320.0, sphere_wall_mm=0.0, cold_mm=COLD_SPHERES_UNTIL_2012
     )
-    found = analyse(cold.suv, cold_mm=COLD_SPHERES_2007)
+    found = analyse(cold.suv, cold_mm=COLD_SPHERES_UNTIL_2012)
 
-    for diameter in COLD_SPHERES_2007:
+    for diameter in COLD_SPHERES_UNTIL_2012:
         recovery = found.contrast_recovery[diameter]
         assert recovery == pytest.approx(_sharp_recovery(diameter), abs=70 / diameter)
 

@@ -19,8 +19,8 @@ from AMDiffLib.simulation.tissue import WATER_ATTENUATION
 SPHERES_MM = (10, 13, 17, 22, 28, 37)
 _SPHERE_ANGLES = {10: 240, 13: 300, 17: 0, 22: 60, 28: 120, 37: 180}
 SPHERE_CIRCLE_MM = 114.4
-# The edition of 2007 leaves the two largest spheres cold; those of 2012 and 2018 fill all six.
-COLD_SPHERES_2007 = (28, 37)
+# Editions up to 2012 leave the two largest spheres cold; that of 2018 fills all six.
+COLD_SPHERES_UNTIL_2012 = (28, 37)
 BACKGROUND_KBQ_PER_ML = 5.3
 # How far body and lung insert reach above and below the spheres' plane.
 SPHERES_TO_TOP_MM, SPHERES_TO_BOTTOM_MM = 68.0, 112.0
