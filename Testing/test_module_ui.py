@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -99,6 +100,16 @@ def test_every_control_has_a_tooltip():
     for widget in all_widgets():
         if widget.get("class") in controls:
             assert widget.find("property[@name='toolTip']") is not None, widget.get("name")
+
+
+def test_no_two_widgets_share_a_key():
+    texts = [text for widget in all_widgets() if (text := widget.findtext("property[@name='text']/string"))]
+    keys = [f"Alt+{match.upper()}" for text in texts for match in re.findall("(?<!&)&([^& ])", text)]
+    keys += [
+        text for widget in all_widgets() if (text := widget.findtext("property[@name='shortcut']/string"))
+    ]
+    assert len(keys) > 10
+    assert sorted(keys) == sorted(set(keys))
 
 
 def test_the_scene_reaches_every_widget_that_chooses_a_node():
