@@ -1,7 +1,8 @@
 """Denoise and segment low-count PET: one scan, or all the studies under a folder.
 
 Reads DICOM series, NRRD, NIfTI or MetaImage; writes denoised.nrrd, segmentation.seg.nrrd, measurements.csv,
-measurements.json, overview.png and report.json into one folder a scan, all of them or none.
+measurements.json, overview.png and report.json into one folder a scan, all of them or none. With --dicom and
+--pdf also segmentation.dcm, measurements_sr.dcm, the series denoised_pet and report.pdf, as export_results.
 
 With --studies, every attenuation-corrected PET series and every image file under TREE is processed, each
 into a folder of its own in --output-dir; a study that fails does not stop the rest. Start the same command
@@ -26,7 +27,14 @@ from AMDiffLib.batch.config import BatchOptions, Part
 from AMDiffLib.errors import Cancelled
 from AMDiffLib.inference.config import InferenceConfig
 from AMDiffLib.inference.output_folder import OutputFolder
-from AMDiffLib.inference.study import READING_SHARE, LoadedModel, StudyOptions, process_study
+from AMDiffLib.inference.study import (
+    READING_SHARE,
+    ExportOptions,
+    LoadedModel,
+    Source,
+    StudyOptions,
+    process_study,
+)
 from AMDiffLib.progress import Cancellation, ConsoleReporter, JsonLinesReporter, SilentReporter
 
 if TYPE_CHECKING:
@@ -79,6 +87,9 @@ def parser() -> argparse.ArgumentParser:
         default=InferenceConfig().conserve_counts,
         help="bring the regional means of the denoised volume to those of the input",
     )
+    handed_over = p.add_argument_group("for other systems (research use only, not for diagnosis)")
+    options.add_dicom_option(handed_over, "; of DICOM input only")
+    handed_over.add_argument("--pdf", action="store_true", help="a one-page report, without identity")
     many = p.add_argument_group("many studies")
     many.add_argument(
         "--studies", metavar="TREE", help="instead of INPUT: process every PET series and file under TREE"
@@ -121,7 +132,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         reporter.error(Cancelled.kind, "The job was stopped. Nothing unfinished was left behind.")
 
     def run() -> None:
-        command.require_packages(*PACKAGES)
+        command.require_packages(*PACKAGES, *(["highdicom"] if arguments.dicom else []))
         options.set_threads(arguments.threads)
         work()
 
@@ -187,6 +198,7 @@ class SingleStudy:
             volume,
             model,
             _study_options(arguments),
+            source=Source(path=Path(arguments.input), units=arguments.units, series_uid=arguments.series_uid),
             folder=temporary,
             reporter=reporter,
             seconds=seconds,
@@ -232,6 +244,7 @@ def _study_options(arguments: argparse.Namespace) -> StudyOptions:
         seed=arguments.seed,
         tile=arguments.tile,
         conserve_counts=arguments.conserve_counts,
+        export=ExportOptions(dicom=tuple(sorted(arguments.dicom)), pdf=arguments.pdf),
     )
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 if __package__ in (None, ""):  # started as a file, as by Slicer --python-script
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from AMDiffLib import cancellation, command
+from AMDiffLib import cancellation, command, options
 from AMDiffLib.errors import BadInput, Cancelled
 from AMDiffLib.inference.output_folder import OutputFolder
 from AMDiffLib.progress import Cancellation, ConsoleReporter, JsonLinesReporter, SilentReporter
@@ -51,13 +51,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--output", required=True, metavar="DIR", help="folder to write; created")
     p.add_argument("--overwrite", action="store_true", help="replace an older export in DIR")
-    p.add_argument(
-        "--dicom",
-        metavar="LIST",
-        type=_objects,
-        default=frozenset(),
-        help="DICOM objects, separated by commas: seg, sr, pet; sr refers to the others and brings them",
-    )
+    options.add_dicom_option(p)
     p.add_argument("--csv", action="store_true", help="the measurements as a table")
     p.add_argument("--pdf", action="store_true", help="a one-page report")
     p.add_argument(
@@ -73,25 +67,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--measurements", metavar="FILE", help="the measurements (.json) of the edited segmentation"
     )
-    p.add_argument(
-        "--units",
-        metavar="UNITS",
-        help="units of a source in NRRD, NIfTI or MetaImage: SUVbw; DICOM says its own",
-    )
-    p.add_argument(
-        "--series-uid", metavar="UID", help="which series, where the source folder holds several PET series"
-    )
-    p.add_argument(
-        "--progress",
-        choices=("text", "json"),
-        default="text",
-        help="text: a progress bar; json: one JSON object a line on stdout (default: %(default)s)",
-    )
-    p.add_argument(
-        "--stop-when-stdin-closes",
-        action="store_true",
-        help="stop when the program at the other end of stdin closes it or ends",
-    )
+    options.add_scan_options(p)
+    options.add_progress_option(p)
+    options.add_stop_option(p)
     return p
 
 
@@ -158,13 +136,6 @@ class Job:
         if self._output is not None:
             self._output.discard()
         self._reporter.error(Cancelled.kind, "The job was stopped. Nothing was written.")
-
-
-def _objects(text: str) -> frozenset[str]:
-    names = frozenset(part.strip().lower() for part in text.split(",") if part.strip())
-    if unknown := sorted(names - {"seg", "sr", "pet"}):
-        raise argparse.ArgumentTypeError(f"{', '.join(unknown)} is none of seg, sr, pet")
-    return names
 
 
 def _existing_folder(text: str) -> Path:

@@ -70,6 +70,18 @@ def add_stop_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_dicom_option(parser: argparse._ActionsContainer, note: str = "") -> None:
+    """--dicom: which DICOM objects to write; `note` is added to its help."""
+    parser.add_argument(
+        "--dicom",
+        metavar="LIST",
+        type=_dicom_objects,
+        default=frozenset(),
+        help="DICOM objects, separated by commas: seg, sr, pet; sr refers to the others and brings them"
+        + note,
+    )
+
+
 def set_threads(threads: int | None) -> None:
     """Use that many CPU threads in torch and ITK; None leaves the choice to them."""
     if threads is None:
@@ -79,6 +91,13 @@ def set_threads(threads: int | None) -> None:
 
     torch.set_num_threads(threads)
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
+
+
+def _dicom_objects(text: str) -> frozenset[str]:
+    names = frozenset(part.strip().lower() for part in text.split(",") if part.strip())
+    if unknown := sorted(names - {"seg", "sr", "pet"}):
+        raise argparse.ArgumentTypeError(f"{', '.join(unknown)} is none of seg, sr, pet")
+    return names
 
 
 def positive(text: str) -> int:

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from dicom_builder import DEFAULT_FACTOR, write_ct, write_series
 from pydicom.uid import generate_uid
@@ -331,3 +332,27 @@ def test_a_tree_without_pet_is_refused(tmp_path):
         find_studies(tmp_path, leave_out=tmp_path / "out")
     with pytest.raises(BadInput, match="does not exist"):
         find_studies(tmp_path / "absent", leave_out=tmp_path / "out")
+
+
+def test_objects_for_other_systems_are_written_beside_the_results(model, tmp_path):
+    """DICOM Segmentation, structured report, derived series and page; an NRRD can have the page alone."""
+    write_dicom_patient(
+        tmp_path / "tree" / "Zoë", StudyInstanceUID=generate_uid(), FrameOfReferenceUID=generate_uid()
+    )
+    written_patient(tmp_path / "tree" / "pet.nrrd", a_patient((32, 32, 32)))
+    options = ("--steps", "1", "--dicom", "sr", "--pdf")
+    code, _, stderr = run(tmp_path / "tree", tmp_path / "out", model, *options)
+    rows = summary_of(tmp_path / "out")
+    assert code == 8, stderr
+    assert rows["Zoë"]["status"] == "done", rows["Zoë"]["error"]
+    folder = tmp_path / "out" / "Zoë"
+    segmentation = pydicom.dcmread(folder / "segmentation.dcm")
+    report = pydicom.dcmread(folder / "measurements_sr.dcm")
+    assert (segmentation.Modality, report.Modality) == ("SEG", "SR")
+    assert len(list((folder / "denoised_pet").iterdir())) == 24
+    assert (folder / "report.pdf").read_bytes().startswith(b"%PDF")
+    files = json.loads((folder / "report.json").read_text())["files"]
+    assert {"segmentation.dcm", "measurements_sr.dcm", "denoised_pet", "report.pdf"} <= set(files)
+    assert "DICOM series" in rows["pet.nrrd"]["error"]
+    code, _, _ = run(tmp_path / "tree", tmp_path / "out", model, *options)
+    assert summary_of(tmp_path / "out")["Zoë"]["status"] == "unchanged"

@@ -24,13 +24,14 @@ def input_checksum(files: Iterable[Path]) -> str:
 
 def record_of(files: Iterable[Path], *, model_sha256: str, options: dict[str, Any]) -> dict[str, Any]:
     """Return the record of a study: input, model and options decide the result; the device does not."""
-    return {
+    record = {
         "format": "amdiff-batch-study",
         "version": 1,
         "input_sha256": input_checksum(files),
         "model_sha256": model_sha256,
         "options": options,
     }
+    return json.loads(json.dumps(record))  # as it will be read again: tuples are lists there
 
 
 def write_record(folder: Path, record: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from AMDiffLib.batch.summary import CANCELLED, DONE, FAILED, UNCHANGED, Row, wri
 from AMDiffLib.command import named_error
 from AMDiffLib.errors import BadInput, Cancelled, SomeFailed
 from AMDiffLib.inference.output_folder import OutputFolder, has_leftovers
-from AMDiffLib.inference.study import READING_SHARE, LoadedModel, process_study
+from AMDiffLib.inference.study import READING_SHARE, LoadedModel, Source, process_study
 from AMDiffLib.inference.weights import check_model
 from AMDiffLib.progress import OneOfMany, SilentReporter
 
@@ -158,9 +158,11 @@ class Batch:
         reporter.stage("read")
         began = time.monotonic()
         if image_suffix(study.files[0].name):
-            volume = read_pet(study.files[0], units=self._options.units)
+            source = Source(path=study.files[0], units=self._options.units)
+            volume = read_pet(source.path, units=source.units)
         else:
             volume = read_pet_series(study.files, study.value_maps)
+            source = Source(path=study.folder, series_uid=volume.source["series_uid"])
         for text in volume.warnings:
             reporter.warning(text)
         seconds = {"read": round(time.monotonic() - began, 3)}
@@ -171,6 +173,7 @@ class Batch:
             volume,
             model,
             self._options.study,
+            source=source,
             folder=temporary,
             reporter=reporter,
             seconds=seconds,

@@ -36,6 +36,11 @@ class Study:
     value_maps: tuple[Path, ...] = ()
     problem: str | None = None
 
+    @property
+    def folder(self) -> Path:
+        """The folder that holds all the files."""
+        return _common_folder(self.files)
+
 
 def find_studies(folder: Path, *, leave_out: Path, pattern: str = "*") -> list[Study]:
     """Return the studies under `folder`, sorted by place: the same list on every computer.

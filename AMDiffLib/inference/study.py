@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from AMDiffLib.errors import BadInput
 from AMDiffLib.inference.config import DEFAULT_TILE, InferenceConfig
 from AMDiffLib.inference.weights import check_model, load_model, model_folder
 from AMDiffLib.progress import PartOfJob, SilentReporter
@@ -20,6 +21,27 @@ if TYPE_CHECKING:
 # Shares of a study's time; between them the networks run.
 READING_SHARE = 0.05
 WRITING_SHARE = 0.05
+EXPORT_SHARE = 0.04
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """What is written for other systems beside the results: DICOM objects (seg, sr, pet), the page."""
+
+    dicom: tuple[str, ...] = ()
+    pdf: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.dicom or self.pdf)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where a volume was read from, as `read_pet` takes it."""
+
+    path: Path
+    units: str | None = None
+    series_uid: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +52,7 @@ class StudyOptions:
     seed: int = 0
     tile: int = DEFAULT_TILE
     conserve_counts: bool = InferenceConfig().conserve_counts
+    export: ExportOptions = field(default_factory=ExportOptions)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,15 +82,24 @@ def process_study(
     model: LoadedModel,
     options: StudyOptions,
     *,
+    source: Source,
     folder: Path,
     reporter: SilentReporter,
     seconds: dict[str, float],
 ) -> list[str]:
     """Denoise, segment, measure, and write the files of a result into `folder`; returns their names.
 
-    `seconds` says how long what came before took, by stage; it goes into the report with the rest, as do the
-    warnings that `reporter` has heard. Raises BadInput, OutOfMemory, Cancelled.
+    `volume` was read from `source`. `seconds` says how long what came before took, by stage; it goes into the
+    report with the rest, as do the warnings that `reporter` has heard.
+
+    Raises BadInput (also where DICOM objects are asked for and the source is not DICOM), OutOfMemory,
+    Cancelled.
     """
+    if options.export.dicom and volume.source["format"] != "DICOM":
+        raise BadInput(
+            f"The input is a {volume.source['format']} file; DICOM objects (--dicom) can only be made for a "
+            "DICOM series. Give the series, or leave them out."
+        )
     from AMDiffLib.inference.pipeline import denoise_and_segment
     from AMDiffLib.inference.result_files import REPORT, write_report, write_results
 
@@ -85,7 +117,36 @@ def process_study(
     began = time.monotonic()
     files = write_results(folder, volume, result, reporter)
     seconds = seconds | result.details["seconds"] | {"write": round(time.monotonic() - began, 3)}
-    run = {**result.details, "seconds": seconds}
-    write_report(folder, volume, model_config=model.config, run=run, warnings=reporter.warnings, files=files)
+
+    def report() -> None:
+        write_report(
+            folder,
+            volume,
+            model_config=model.config,
+            run={**result.details, "seconds": seconds},
+            warnings=reporter.warnings,
+            files=files,
+        )
+
+    report()
+    if options.export:
+        began = time.monotonic()
+        files += _export(folder, source, options.export, PartOfJob(reporter, 1.0 - EXPORT_SHARE, 1.0))
+        seconds["export"] = round(time.monotonic() - began, 3)
+        report()
     reporter.check_cancelled()
     return [*files, REPORT]
+
+
+def _export(folder: Path, source: Source, options: ExportOptions, reporter: PartOfJob) -> list[str]:
+    from AMDiffLib.export.bundle import ExportRequest, write_export
+
+    return write_export(
+        folder,
+        ExportRequest(dicom=frozenset(options.dicom), page=options.pdf),
+        results=folder,
+        source=source.path,
+        units=source.units,
+        series_uid=source.series_uid,
+        reporter=reporter,
+    )
