@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from pathlib import Path
 
@@ -174,7 +175,7 @@ def test_segments_have_colours_and_terminology(a_host, a_pet_node, tmp_path):
         "Lesion 2",
         "Lesion 3",
     }
-    np.testing.assert_allclose(segments["liver"].GetColor(), np.array([213, 160, 80]) / 255, atol=2e-3)
+    np.testing.assert_allclose(segments["liver"].GetColor(), np.array([255, 168, 4]) / 255, atol=2e-3)
 
 
 def test_the_segmentation_refers_to_the_input_and_the_results_lie_in_its_study(a_host, a_pet_node, tmp_path):
@@ -350,3 +351,20 @@ def test_a_result_is_not_denoised_again(a_host, a_pet_node, tmp_path):
     results = write_results(tmp_path, a_pet_node, organ_labels(), lesion_instances())
     nodes = import_results(a_host.scene, a_pet_node, results)
     assert "itself a result" in reason_unusable(nodes.denoised)
+
+
+def test_segments_that_are_not_what_the_job_measured_are_not_taken(a_host, a_pet_node, tmp_path):
+    results = write_results(tmp_path, a_pet_node, organ_labels(), lesion_instances())
+    table = results / "measurements.csv"
+    with table.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    spleen = next(row for row in rows if row["name"] == "spleen")
+    spleen["volume_ml"] = str(float(spleen["volume_ml"]) + 0.06)  # a voxel more
+    with table.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    before = node_names(a_host.scene)
+    with pytest.raises(ImportFailed, match="spleen"):
+        import_results(a_host.scene, a_pet_node, results)
+    assert node_names(a_host.scene) == before

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import slicer
@@ -19,9 +21,19 @@ from AMDiffModule.lesion_marks import (
 from AMDiffModule.measurement_table import remarks_of
 from AMDiffModule.node_marks import remember_suv_factor
 from AMDiffModule.patient_facts import PatientFacts, facts_of, remember
-from AMDiffModule.scene_import import find_results
+from AMDiffModule.scene_import import find_results, import_results
 from AMDiffModule.scene_measurement import measure_scene, update_table, update_table_in_steps
-from lesion_cases import DENOISING, VOXEL_ML, add_patient, box, cells, lesion_mask, low_count_suv, paint
+from lesion_cases import (
+    DENOISING,
+    VOXEL_ML,
+    add_patient,
+    box,
+    cells,
+    job_results,
+    lesion_mask,
+    low_count_suv,
+    paint,
+)
 from slicer_host import open_host
 
 
@@ -324,3 +336,18 @@ def test_an_edit_during_the_measurement_starts_it_again(nodes):
     while follower.tick():
         pass
     assert float(cells(nodes.table)["Lesion 1"]["mtv_ml"]) == pytest.approx(12 * VOXEL_ML)
+
+
+def test_a_low_count_volume_out_of_proportion_to_suv_has_no_values_rather_than_wrong_ones(a_host):
+    """As of a series without decay correction, each slice of which has its own factor."""
+    pet = add_patient(a_host.scene).input
+    slices = slicer.util.arrayFromVolume(pet)
+    slices *= np.linspace(0.8, 1.2, len(slices))[:, None, None]
+    nodes = import_results(a_host.scene, pet, Path(job_results(0, ()).name))
+    by_job = cells(nodes.table)["Lesion 1"]
+    assert by_job["low_count_suv_max_g_per_ml"] != "nan"
+    update_table(nodes)
+    found = cells(nodes.table)["Lesion 1"]
+    assert found["low_count_suv_max_g_per_ml"] == "nan"
+    assert found["suv_max_g_per_ml"] == by_job["suv_max_g_per_ml"]
+    assert any("not in proportion to SUV" in remark for remark in remarks_of(nodes.table))

@@ -8,6 +8,7 @@ _SUV_QUANTITY = ("126400", "DCM", "Standardized Uptake Value")
 _SUV_BODY_WEIGHT = ("{SUVbw}g/ml", "UCUM", "Standardized Uptake Value body weight")
 _SAID_SUV_ATTRIBUTE = "AMDiff.valuesAreSuv"
 _SYNTHETIC_ATTRIBUTE = "AMDiff.synthetic"
+_LOW_COUNT_DIFFERS_ATTRIBUTE = "AMDiff.low_count_differs"
 _SUV_FACTOR_ATTRIBUTE = "AMDiff.inputSuvFactor"
 
 
@@ -67,6 +68,16 @@ def remember_suv_factor(denoised_node, factor: float) -> None:
 def suv_factor_of_input(denoised_node) -> float:
     """Return what `remember_suv_factor` wrote."""
     return float(denoised_node.GetAttribute(_SUV_FACTOR_ATTRIBUTE))
+
+
+def remember_low_count_agrees(denoised_node, agrees: bool) -> None:
+    """Write into a result whether its input in the scene holds the SUV that the job computed with."""
+    denoised_node.SetAttribute(_LOW_COUNT_DIFFERS_ATTRIBUTE, None if agrees else "1")
+
+
+def low_count_agrees(denoised_node) -> bool:
+    """Return what `remember_low_count_agrees` wrote."""
+    return denoised_node.GetAttribute(_LOW_COUNT_DIFFERS_ATTRIBUTE) is None
 
 
 def _coded_entry(value: str, scheme: str, meaning: str):

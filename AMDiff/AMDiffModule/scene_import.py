@@ -8,9 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .display import show_lesions_and_organs, use_pet_window
+from .import_check import check_against_job
 from .measurement_table import fill_table
-from .node_marks import mark_as_suv, mark_as_synthetic, remember_suv_factor
+from .node_marks import (
+    is_marked_as_suv,
+    mark_as_suv,
+    mark_as_synthetic,
+    remember_low_count_agrees,
+    remember_suv_factor,
+)
 from .patient_facts import facts_of_report, remember
+from .result_report import remember_report
 from .subject_hierarchy import put_beside
 from .translation import _
 
@@ -36,7 +44,8 @@ def import_results(scene, input_node, results: Path) -> ResultNodes:
     """Load the denoised volume, the segmentation and the table of `results`, into the study of `input_node`.
 
     Raises:
-        ImportFailed: a file is missing or cannot be read; every node added so far has been removed.
+        ImportFailed: a file is missing or cannot be read, or the segments in the scene are not what the job
+            measured; every node added so far has been removed.
     """
     with _all_or_nothing(scene):
         name = input_node.GetName()
@@ -53,12 +62,19 @@ def import_results(scene, input_node, results: Path) -> ResultNodes:
         for node in (segmentation, table):
             node.AddNodeReferenceID(DENOISED_ROLE, denoised.GetID())
         report = _report(results / "report.json")
-        # Where the input was in SUV already, its values stay as they are.
-        remember_suv_factor(denoised, float(report["input"].get("suv_factor") or 1.0))
+        # The job may have read DICOM files of which the scene holds a copy in SUV.
+        factor = 1.0 if is_marked_as_suv(input_node) else float(report["input"].get("suv_factor") or 1.0)
+        remember_suv_factor(denoised, factor)
         remember(segmentation, facts_of_report(report))
+        remember_report(denoised, report)
         use_pet_window(denoised)
         show_lesions_and_organs(segmentation)
-    return ResultNodes(input=input_node, denoised=denoised, segmentation=segmentation, table=table)
+        nodes = ResultNodes(input=input_node, denoised=denoised, segmentation=segmentation, table=table)
+        differs, low_count_agrees = check_against_job(nodes, results / "measurements.csv")
+        if differs:
+            raise ImportFailed(differs)
+        remember_low_count_agrees(denoised, low_count_agrees)
+    return nodes
 
 
 def find_results(scene, input_node) -> ResultNodes | None:

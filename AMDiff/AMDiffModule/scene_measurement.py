@@ -11,16 +11,18 @@ from .lesion_marks import lesion_numbers, rejected_as, type_code
 from .measurement_table import fill_from_rows, remember_remarks
 from .measuring_library import organs as organ_classes
 from .measuring_library import quantification
-from .node_marks import suv_factor_of_input
+from .node_marks import low_count_agrees, suv_factor_of_input
 from .patient_facts import facts_of
 from .segment_voxels import layers_of
+from .translation import _
 
 
 def update_table(nodes):
     """Measure the lesions and organs of `nodes`, which are ResultNodes, anew and fill their table.
 
     Returns:
-        The Measurements of the denoised volume and those of the low-count input.
+        The Measurements of the denoised volume and those of the low-count input, None where the input in the
+        scene does not hold the SUV that the job computed with.
     """
     return quantification("steps").finished(update_table_in_steps(nodes))
 
@@ -30,7 +32,15 @@ def update_table_in_steps(nodes):
     denoised, low_count = yield from _measure(nodes)
     columns = quantification("column_definitions").COLUMNS
     fill_from_rows(nodes.table, quantification("tables").text_rows(denoised, low_count), columns)
-    remember_remarks(nodes.table, denoised.remarks)
+    remarks = list(denoised.remarks)
+    if low_count is None:
+        remarks.append(
+            _(
+                "No low-count values: the values of '{name}' are not in proportion to SUV. Load it as SUV "
+                "(PETDICOM extension) to have them."
+            ).format(name=nodes.input.GetName())
+        )
+    remember_remarks(nodes.table, remarks)
     return denoised, low_count
 
 
@@ -54,6 +64,8 @@ def _measure(nodes):
     )
     suv = slicer.util.arrayFromVolume(nodes.denoised)
     denoised = yield from measurements.in_steps(suv, anatomy, options)
+    if not low_count_agrees(nodes.denoised):
+        return denoised, None
     suv = slicer.util.arrayFromVolume(nodes.input)
     factor = suv_factor_of_input(nodes.denoised)
     if factor != 1.0:
