@@ -293,4 +293,8 @@ def test_a_real_torso_becomes_a_phantom(pet_data):
     assert mean(phantom.attenuation, "liver") == pytest.approx(0.0995, abs=0.001)
     assert 0.086 < mean(phantom.attenuation, "subcutaneous fat") < 0.091
     assert mean(phantom.attenuation, "hip") > 0.104
+    # The body has some 24 L over 336 mm.
+    body_ml = float((phantom.structures > 0).sum()) * voxel_ml
+    assert 22_000 < body_ml < 27_000
+    assert phantom.weight_kg == pytest.approx(0.107 * body_ml / 33.6, rel=0.3)
     assert {2, 3, 4, 5, 6, 7, 8} <= set(phantom.organs.unique().tolist())

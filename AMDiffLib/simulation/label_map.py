@@ -38,6 +38,8 @@ from AMDiffLib.simulation.uptake import draw_uptake
 _AIRY = ("trachea", "esophagus", "stomach", "duodenum", "small bowel", "colon")
 _AIR_HOUNSFIELD = -1000.0
 _ROOM_FOR_FAT_MM = 30.0
+# Weight over the median cross-section, kg/cm2: 75 kg and 700 cm2 for a man of 1.75 m.
+_WEIGHT_OVER_SECTION = 0.107
 # Gut takes up FDG in stretches: this long, and by this much (SD of the logarithm).
 _GUT, _STRETCH_MM, _STRETCH_SD = ("small bowel", "colon"), 50.0, 0.45
 
@@ -66,7 +68,7 @@ def phantom_from_label_map(
         label_names: a JSON file {label value: class name}, or a TotalSegmentator task ("total", "total_v1");
             not needed where the label map names its labels.
         spacing_mm: (dz, dy, dx).
-        weight_kg: of the patient; drawn where not given.
+        weight_kg: of the patient; estimated from the body's girth where not given.
 
     Raises:
         BadInput: the files cannot be read as a label map and its CT, do not belong together, or hold classes
@@ -101,7 +103,6 @@ def phantom_from_label_map(
     places = places_in_structures(canvas, draws("places"))
     paint_lesions(canvas, draw_lesions(places, draws("lesions"), healthy_share=healthy_share))
     _clear_outside(canvas, field_of_view_mm / 2)
-    drawn_weight = float(np.clip(draws("weight").normal(76, 14), 45, 130))
     return Phantom(
         suv=canvas.suv,
         attenuation=canvas.attenuation,
@@ -110,7 +111,7 @@ def phantom_from_label_map(
         structures=canvas.structures,
         structure_names=tuple(canvas.structure_names),
         spacing_mm=tuple(spacing_mm),
-        weight_kg=weight_kg or drawn_weight,
+        weight_kg=weight_kg or _weight_kg(canvas, draws("weight")),
         female=False if "prostate" in labels.names.values() else None,
     )
 
@@ -205,9 +206,16 @@ def _outline(canvas: Canvas, placed_ct: PlacedVolume | None, rng: np.random.Gene
 
 def _vary_gut(canvas: Canvas, rng: np.random.Generator) -> None:
     """Let the uptake vary along the gut, of which a label map has one label, about its mean."""
-    field = smooth_field(canvas.box(), _STRETCH_MM, rng, device=canvas.device)
+    field = smooth_field(canvas.extent, _STRETCH_MM, rng, device=canvas.device)
     gut = [canvas.structure(name) for name in _GUT if name in canvas.structure_names]
     for piece in canvas.pieces():
         factor = torch.exp(_STRETCH_SD * field.on_grid(canvas.axes(piece)) - _STRETCH_SD**2 / 2)
         inside = torch.isin(canvas.structures[piece].int(), torch.tensor(gut, device=canvas.device).int())
         canvas.suv[piece] *= torch.where(inside, factor, 1.0)
+
+
+def _weight_kg(canvas: Canvas, rng: np.random.Generator) -> float:
+    """Guess a weight, good to 10 %, from the body's cross-section, all that part of a body shows of it."""
+    _, dy, dx = canvas.spacing_mm
+    sections = (canvas.structures > 0).sum(dim=(1, 2)).float() * dy * dx / 100
+    return float(np.clip(_WEIGHT_OVER_SECTION * float(sections.median()) * rng.normal(1, 0.1), 20, 200))
