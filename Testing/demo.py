@@ -122,6 +122,7 @@ def run_case(case: Case, options: argparse.Namespace, folder: Path) -> int:
     finally:
         run.close()
     show_side_by_side(host.scene, nodes)
+    show_without_the_module(host, nodes)
     print_table(nodes.table)
     if case.truth:
         from demo_truth import compare_with_truth
@@ -130,6 +131,21 @@ def run_case(case: Case, options: argparse.Namespace, folder: Path) -> int:
     host.write_bundle(options.output / "scene.mrb")
     print(f"\nAll files are in {options.output.resolve()}; scene.mrb opens in 3D Slicer.")
     return 0
+
+
+def show_without_the_module(host, nodes) -> None:
+    """Leave the scene in a layout of Slicer's own, for those who open it without AMDiff."""
+    import slicer
+
+    layout = host.scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    layout.SetViewArrangement(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpTableView)
+    for name in ("Red", "Yellow", "Green"):
+        composite = host.scene.GetSingletonNode(name, "vtkMRMLSliceCompositeNode")
+        composite.SetBackgroundVolumeID(nodes.denoised.GetID())
+        slice_node = host.scene.GetSingletonNode(name, "vtkMRMLSliceNode")
+        host.application_logic.GetSliceLogic(slice_node).FitSliceToAll()
+    host.scene.GetFirstNodeByClass("vtkMRMLSelectionNode").SetActiveTableID(nodes.table.GetID())
+    host.application_logic.PropagateTableSelection()
 
 
 def show_progress(run) -> None:

@@ -26,7 +26,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "AMDiff"), str(REPOSITORY / "Testing")]
 
 from AMDiffModule.fusion import find_ct  # noqa: E402
-from AMDiffModule.reading_layout import layout_descriptions, show_layout  # noqa: E402
+from AMDiffModule.lesion_table import fill_lesion_table  # noqa: E402
+from AMDiffModule.reading_layout import layout_descriptions, register_layouts, show_layout  # noqa: E402
 from AMDiffModule.reading_views import Look, fill_views, fit_to_patient, use_windows  # noqa: E402
 from AMDiffModule.scene_import import ResultNodes, find_results  # noqa: E402
 from slicer_host import SlicerHost, open_host  # noqa: E402
@@ -67,6 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = command.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="AMDiff-render-") as folder:
         host = open_host(Path(folder))
+        register_layouts(host.scene.GetFirstNodeByClass("vtkMRMLLayoutNode"))
         host.scene.ReadFromMRB(str(options.scene), True)
         nodes = first_results(host.scene)
         look = Look(
@@ -112,7 +114,9 @@ def render(
             slice_node = host.scene.GetSingletonNode(place.view.get("singletontag"), "vtkMRMLSliceNode")
             picture.paste(slice_image(host, slice_node), inside)
         else:
-            picture.paste(table_image(nodes.table, place.width, place.height - _BAR_HEIGHT), inside)
+            lesions = slicer.vtkMRMLTableNode()
+            fill_lesion_table(lesions, nodes.table)
+            picture.paste(table_image(lesions, place.width, place.height - _BAR_HEIGHT), inside)
     return picture
 
 

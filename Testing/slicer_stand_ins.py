@@ -277,6 +277,7 @@ class qMRMLTableView(QWidget):
         super().__init__()
         self._index = self._at(-1, -1)
         self.setMRMLTableNode = lambda node: setattr(self, "node", node)
+        self.mrmlTableNode = lambda: self.node
         self.resizeColumnsToContents = lambda: None
         self.currentIndex = lambda: self._index
         self.sortFilterProxyModel = lambda: SimpleNamespace(mapToSource=lambda index: index)

@@ -15,6 +15,7 @@ from AMDiffModule.reading_layout import (
     MIP_ONLY,
     PLANES,
     SIDE_BY_SIDE,
+    TABLE_TAG,
     shown_layout,
     slice_views,
     view_tag,
@@ -119,13 +120,20 @@ def test_the_layout_buttons_switch_and_follow_the_applications_own_menu(a_module
     assert a_module.ui.sideBySideButton.checked
 
 
+def test_the_list_of_lesions_is_below_the_views(a_module, a_case):
+    view = a_module.host.scene.GetSingletonNode(TABLE_TAG, "vtkMRMLTableViewNode")
+    shown = view.GetTableNode()
+    assert shown is a_module.ui.lesionTableView.node
+    assert [shown.GetCellText(row, 1) for row in range(shown.GetNumberOfRows())] == ["Lesion 1", "Lesion 2"]
+
+
 def test_a_click_on_a_lesions_row_brings_it_into_the_middle_of_every_plane(a_module, a_case):
     table = slicer.app.layoutManager().table_views[1]
     table.click_row(1)
     for _volume, _view, node, _composite in slice_views(a_module.host.scene, *PLANES):
         middle = slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS())[:3, 3]
         np.testing.assert_allclose(middle, centre_ras(BACK), atol=1e-6)
-    table.click_row(2)  # the total is nowhere
+    table.click_row(2)  # there are two
     table.click_row(-1)
     axial = a_module.host.scene.GetSingletonNode(view_tag(LOW_COUNT, "Axial"), "vtkMRMLSliceNode")
     assert axial.GetSliceOffset() == pytest.approx(centre_ras(BACK)[2])

@@ -8,6 +8,7 @@ import vtk
 from .difference import DifferenceImpossible
 from .display import SUV_WINDOWS
 from .fusion import find_ct
+from .lesion_table import lesion_rows
 from .measurement_table import lesion_ras
 from .mip_outlines import show_mip_outlines
 from .reading_layout import (
@@ -17,6 +18,7 @@ from .reading_layout import (
     TABLE_TAG,
     centre_views,
     show_layout,
+    show_table,
     shown_layout,
 )
 from .reading_views import Look, fill_views, fit_to_patient, use_windows
@@ -67,6 +69,7 @@ class ReadingPanel:
             self._forget()
         elif layout is not None:
             self._bring_views_in_line(nodes, layout)
+            self._show_lesion_list()
         self._check_suv_button()
 
     def show(self, nodes) -> None:
@@ -99,8 +102,10 @@ class ReadingPanel:
         nodes = self.host.results()
         index = self._table_view.selectionModel().currentIndex()
         row = self._table_view.sortFilterProxyModel().mapToSource(index).row()
-        ras = lesion_ras(nodes.table, row) if nodes is not None else None
-        if ras is not None:
+        lesions = lesion_rows(nodes.table) if nodes is not None else []
+        if not 0 <= row < len(lesions):
+            return
+        if (ras := lesion_ras(nodes.table, lesions[row].row)) is not None:
             centre_views(slicer.mrmlScene, ras)
 
     def _on_layout_settled(self) -> None:
@@ -152,6 +157,12 @@ class ReadingPanel:
             self._connect_table()
             fit_to_patient(slicer.mrmlScene, nodes)
             self._fit_timer.start()
+
+    def _show_lesion_list(self) -> None:
+        """Show the panel's list of lesions below the views too: it has the columns that a reader needs."""
+        lesions = self.ui.lesionTableView.mrmlTableNode()
+        if lesions is not None and slicer.mrmlScene.IsNodePresent(lesions):
+            show_table(slicer.mrmlScene, lesions)
 
     def _check_suv_button(self) -> None:
         """Press the button of the window that is shown; none when the reader chose another one by hand."""
