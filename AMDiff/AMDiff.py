@@ -55,6 +55,10 @@ _PARTS = (
     "measurement_table",
     "display",
     "choices",
+    "segment_voxels",
+    "scene_measurement",
+    "import_check",
+    "result_report",
     "scene_import",
     "reading_layout",
     "view_fit",
@@ -73,13 +77,12 @@ _PARTS = (
     "run_queue",
     "run_panel",
     "queue_panel",
-    "reading_panel",
-    "segment_voxels",
-    "scene_measurement",
     "segment_statistics",
     "lesion_follower",
     "lesion_table",
     "lesion_panel",
+    "reading_panel",
+    "export_job",
     "export_panel",
     "simulated_case",
     "self_test",
@@ -137,6 +140,12 @@ class AMDiffParameterNode:
     ctVolume: vtkMRMLScalarVolumeNode
     fuseCt: bool = False
     petOpacity: Annotated[float, WithinRange(0.0, 1.0)] = 0.5
+    exportSegmentation: bool = True
+    exportReport: bool = True
+    exportPet: bool = True
+    exportTable: bool = True
+    exportPage: bool = True
+    exportIdentity: bool = False
 
 
 class AMDiffWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -172,8 +181,8 @@ class AMDiffWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.devicePanel,
             self.runPanel,
             QueuePanel(self.ui, self),
-            self.readingPanel,
             self.lesionPanel,
+            self.readingPanel,
             ExportPanel(self.ui, self),
         )
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)

@@ -82,17 +82,18 @@ def write_input(volume_node, folder: Path) -> JobInput:
         raise UnusableVolume(reason)
     if is_in_suv(volume_node):
         path = folder / "low_count.nrrd"
-        _write_nrrd(volume_node, path)
+        write_nrrd(volume_node, path)
         return JobInput(path=path, arguments=("--units", "SUVbw"))
     series = folder / "dicom"
     series.mkdir()
-    files = _dicom_files(volume_node)
+    files = dicom_files(volume_node)
     for number, source in enumerate([*files, *_value_maps(files[0])]):
         shutil.copyfile(source, series / f"{number:05d}.dcm")
     return JobInput(path=series)
 
 
-def _write_nrrd(volume_node, path: Path) -> None:
+def write_nrrd(volume_node, path: Path) -> None:
+    """Write a volume as uncompressed NRRD. Raises UnusableVolume when that fails."""
     # Not added to the scene: an export must leave no trace in it.
     storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
     storage.SetUseCompression(0)
@@ -105,7 +106,8 @@ def _write_nrrd(volume_node, path: Path) -> None:
         )
 
 
-def _dicom_files(volume_node) -> list[Path]:
+def dicom_files(volume_node) -> list[Path]:
+    """Return the files that a volume was loaded from. Raises UnusableVolume when one is missing."""
     database = getattr(slicer, "dicomDatabase", None)
     if database is None:
         raise UnusableVolume(
