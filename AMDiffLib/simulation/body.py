@@ -1,34 +1,38 @@
-"""Outline of a person: skin, fat, muscle wall and the cavity that holds the organs."""
+"""One simulated person: sex, size, habitus and the frame that organs are placed in."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from AMDiffLib.simulation.profile import Profile
-from AMDiffLib.simulation.shapes import Ellipsoid, Shape, Solid, Tube, shallowest, union
+from AMDiffLib.simulation.shapes import Point, Solid, shallowest
 
-# Half-widths in mm of a 1.75 m, BMI 23 adult at heights given as a share of body height.
-_LEVELS = (0.45, 0.475, 0.50, 0.53, 0.57, 0.61, 0.66, 0.70, 0.75, 0.79, 0.815, 0.83, 0.842, 0.87)
-_HALF_WIDTH = (170, 174, 176, 174, 163, 146, 142, 150, 160, 170, 172, 130, 66, 58)
-_HALF_DEPTH = (100, 106, 112, 110, 100, 96, 100, 106, 110, 104, 88, 72, 60, 58)
-_FAT_SHARE = (1.15, 1.1, 1.1, 1.05, 1.0, 1.0, 0.9, 0.75, 0.6, 0.5, 0.4, 0.35, 0.3, 0.3)
-_WALL = (80, 74, 66, 52, 30, 19, 19, 20, 22, 26, 38, 70, 70, 70)
+# The cavity of a 1.75 m, BMI 23 adult at heights given as a share of body height, mm: half-width, and reach
+# to the front and to the back. The pelvis narrows it below, the shoulder girdle above.
+_LEVELS = (0.475, 0.49, 0.51, 0.54, 0.57, 0.61, 0.65, 0.69, 0.73, 0.76, 0.785, 0.805, 0.82, 0.835)
+_HALF_WIDTH = (40, 58, 66, 96, 112, 118, 124, 130, 132, 126, 112, 84, 54, 30)
+_FRONT = (45, 60, 72, 84, 86, 84, 86, 90, 88, 80, 66, 48, 34, 24)
+_BACK = (40, 58, 74, 78, 74, 74, 80, 86, 88, 86, 80, 70, 56, 40)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Person:
     """Habitus of one simulated person; lengths in mm, z = 0 at the lowest slice.
 
-    `breath` is how far, as a share of body height, the diaphragm stands above deep inspiration.
+    `breath` is how far, as a share of body height, the diaphragm stands above deep inspiration; `belly`
+    (0..1) how much of the fat lies in the abdominal cavity; `age` is in years.
     """
 
     female: bool
+    age: float
     height_mm: float
     bmi: float
+    belly: float
     arms_up: bool
     lowest: float
     highest: float
@@ -47,103 +51,120 @@ class Person:
     @property
     def girth(self) -> float:
         """Factor on the trunk's half-widths."""
-        return float((self.bmi / 23) ** 0.5) * (0.97 if self.female else 1.0)
+        return float((self.bmi / 23) ** 0.5)
 
     @property
     def fat_mm(self) -> float:
         """Thickness of the abdominal fat layer."""
-        return float(np.clip(5 + 1.7 * (self.bmi - 16) * (1.25 if self.female else 1.0), 5, 55))
+        thickness = 4 + 1.3 * (self.bmi - 16) * (1.3 if self.female else 0.95) * (1.25 - 0.5 * self.belly)
+        return float(np.clip(thickness, 4, 52))
 
     @property
     def build(self) -> float:
         """Factor on the size of bones and organs."""
-        return self.height_mm / 1750
+        return self.height_mm / 1750 * (0.97 if self.female else 1.0)
 
     def level(self, share_of_height: float) -> float:
         """Return z in mm of a level given as a share of body height."""
         return (share_of_height - self.lowest) * self.height_mm
 
-    def trunk(self, *, inset: str = "skin") -> Shape:
-        """Return the trunk and neck up to its `inset`: "skin", "muscle" (without fat) or "cavity"."""
-        levels = np.array([self.level(f) for f in _LEVELS])
-        half_width = np.array(_HALF_WIDTH) * self.girth
-        half_depth = np.array(_HALF_DEPTH) * self.girth * (1 + 0.25 * max(self.girth - 1, 0))
-        if inset != "skin":
-            fat = np.array(_FAT_SHARE) * self.fat_mm
-            half_width, half_depth = half_width - fat, half_depth - fat
-        if inset == "cavity":
-            wall = np.array(_WALL) * self.build
-            half_width, half_depth = half_width - wall, half_depth - 0.7 * wall
-        half_width, half_depth = np.maximum(half_width, 1.0), np.maximum(half_depth, 1.0)
-        width, thickness = Profile(levels, half_width), Profile(levels, half_depth)
-        bottom, top = self.level(0.465), self.level(0.885 if inset != "cavity" else 0.83)
+    @cached_property
+    def _cavity(self) -> tuple[Profile, Profile, Profile]:
+        swell = (self.girth - 1) * (0.5 + 0.7 * self.belly)
+        # Fat fills the abdomen, little of it the chest, none the bony pelvis.
+        share = np.interp(_LEVELS, (0.50, 0.56, 0.66, 0.76), (0.0, 1.0, 1.0, 0.25))
+        heights = [self.level(f) for f in _LEVELS]
+        wide = np.array(_HALF_WIDTH) * self.build * (1 + 0.9 * swell * share)
+        front = np.array(_FRONT) * self.build * (1 + 1.5 * swell * share)
+        back = np.array(_BACK) * self.build * (1 + 0.25 * swell * share)
+        if self.female:
+            pelvic = np.interp(_LEVELS, (0.48, 0.51, 0.56), (1.1, 1.08, 1.0))
+            wide = wide * pelvic
+        return Profile(heights, wide), Profile(heights, front), Profile(heights, back)
 
-        def depth(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
-            a = width(z)
-            b = thickness(z)
-            # A superellipse is flatter at the back and sides than an ellipse, as people are.
-            radius = ((x / a).abs() ** 2.4 + (y / b).abs() ** 2.4) ** (1 / 2.4)
-            return shallowest((1 - radius) * torch.minimum(a, b), z - bottom, top - z)
+    def cavity_reach(self, share_of_height: float) -> tuple[float, float, float]:
+        """Return the cavity's half-width and its reach to the front and to the back at a level, mm."""
+        z = self.level(share_of_height)
+        return tuple(profile.at(z) for profile in self._cavity)
 
-        reach_x, reach_y = float(half_width.max()), float(half_depth.max())
-        return Solid(((-reach_x, -reach_y, bottom), (reach_x, reach_y, top)), depth)
+    def inside(self, x: float, y: float, share_of_height: float) -> Point:
+        """Return the point at shares (-1..1) of the cavity's width and depth at a level; y < 0 is front."""
+        wide, front, back = self.cavity_reach(share_of_height)
+        return x * wide, y * (back if y > 0 else front), self.level(share_of_height)
 
-    def cavity_half_widths(self, share_of_height: float) -> tuple[float, float]:
-        """Return the cavity's half-width and half-depth in mm at a level."""
-        fat = np.interp(share_of_height, _LEVELS, _FAT_SHARE) * self.fat_mm
-        wall = np.interp(share_of_height, _LEVELS, _WALL) * self.build
-        half_width = np.interp(share_of_height, _LEVELS, _HALF_WIDTH) * self.girth
-        half_depth = (
-            np.interp(share_of_height, _LEVELS, _HALF_DEPTH)
-            * self.girth
-            * (1 + 0.25 * max(self.girth - 1, 0))
-        )
-        return float(half_width - fat - wall), float(half_depth - fat - 0.7 * wall)
+    def cavity_depth(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+        """Return how deep points lie within the cavity that holds the organs, mm."""
+        wide, front, back = (profile(z) for profile in self._cavity)
+        spine = self.spine_y(z)
+        r2 = (x / wide) ** 2 + (y / torch.where(y < 0, front, back)) ** 2
+        radius = torch.sqrt(r2)
+        depth = torch.sqrt(x * x + y * y) * (1 / radius.clamp_min(1e-3) - 1)
+        # The vertebral bodies bulge into the cavity.
+        bulge = torch.sqrt((x * 0.9) ** 2 + (y - spine) ** 2) - 25 * self.build
+        bottom, top = self.level(0.475), self.level(0.835)
+        return shallowest(depth, bulge, z - bottom, top - z)
 
-    def head(self) -> Ellipsoid:
-        """Return the head."""
-        size = 0.5 + 0.5 * self.build
-        return Ellipsoid((0.0, -5.0, self.level(0.932)), (77 * size, 97 * size, 0.066 * self.height_mm))
+    @cached_property
+    def cavity(self) -> Solid:
+        """The space that holds the organs, from the pelvic floor to the apices of the lungs."""
+        wide, front, back = (profile.highest for profile in self._cavity)
+        box = (-wide, -front, self.level(0.475)), (wide, back, self.level(0.835))
+        return Solid(box, self.cavity_depth)
 
-    def thighs(self, inset_mm: float = 0.0) -> Shape:
-        """Return both thighs."""
-        radius = 84 * self.girth - inset_mm
-        hip, end = self.level(0.50), self.level(0.30)
-        return union(
-            *(
-                Tube(((s * 88 * self.girth, 5, hip), (s * 92 * self.girth, 0, end)), (radius, radius * 0.8))
-                for s in (-1, 1)
-            )
-        )
+    @cached_property
+    def _spine(self) -> Profile:
+        shares = (0.50, 0.53, 0.56, 0.59, 0.63, 0.68, 0.73, 0.77, 0.805, 0.83, 0.86, 0.89)
+        # The curves of neck, chest and loins about the back of the cavity.
+        curve = (94, 84, 66, 50, 48, 58, 68, 66, 48, 32, 20, 16)
+        return Profile([self.level(f) for f in shares], [c * self.build for c in curve])
 
-    def arm_points(self, side: int) -> tuple[tuple[float, float, float], ...]:
+    def spine_y(self, z: Tensor | float) -> Tensor | float:
+        """Return y in mm of the vertebral bodies' centre at height z in mm."""
+        return self._spine(z) if isinstance(z, Tensor) else self._spine.at(z)
+
+    def by_spine(self, x: float, forward: float, share_of_height: float) -> Point:
+        """Return a point beside (x) and in front of (`forward`) the spine, both in mm before scaling."""
+        z = self.level(share_of_height)
+        return x * self.build, self.spine_y(z) - forward * self.build, z
+
+    @property
+    def head_size(self) -> float:
+        """Factor on the head, which differs little between people."""
+        return float((0.75 + 0.25 * self.height_mm / 1750) * (0.97 if self.female else 1.0))
+
+    def in_head(self, x: float, y: float, z: float) -> Point:
+        """Return a point given in mm from the middle of the skull, before scaling."""
+        middle = self.level(1.0) - 100 * self.head_size
+        return x * self.head_size, y * self.head_size - 6, middle + z * self.head_size
+
+    def shoulder(self, side: int) -> Point:
+        """Return the middle of the humeral head on `side` (-1 right, +1 left)."""
+        width = (162 if self.female else 174) * self.build * (0.75 + 0.25 * self.girth)
+        lift = 0.006 if self.arms_up else 0.0
+        return side * (width - (10 if self.arms_up else 0)), 12.0, self.level(0.800 + lift)
+
+    def arm_points(self, side: int) -> tuple[Point, Point, Point]:
         """Return shoulder, elbow and wrist of the arm on `side` (-1 right, +1 left)."""
-        shoulder = (side * (172 * self.girth - 30), 10.0, self.level(0.812))
+        shoulder = self.shoulder(side)
         if self.arms_up:
-            return shoulder, (side * 205.0, 0.0, self.level(0.93)), (side * 110.0, -10.0, self.level(1.06))
-        reach = min(176 * self.girth + 48, 235.0)
-        return (
-            shoulder,
-            (side * reach, 25.0, self.level(0.63)),
-            (side * min(reach, 225.0), 0.0, self.level(0.46)),
-        )
-
-    def arms(self, inset_mm: float = 0.0) -> Shape:
-        """Return both arms."""
-        girth = 0.5 + 0.5 * self.girth
-        radii = tuple(max(r * girth - inset_mm, 2.0) for r in (52, 42, 30))
-        return union(*(Tube(self.arm_points(side), radii) for side in (-1, 1)))
+            elbow = (side * (215.0 + 25 * (self.girth - 1)), -12.0, self.level(0.945))
+            return shoulder, elbow, (side * 105.0, -45.0, self.level(1.035))
+        reach = min(self.cavity_reach(0.60)[0] + self.fat_mm + 72, 238.0)
+        elbow = (side * max(reach, abs(shoulder[0]) + 22), 30.0, self.level(0.635))
+        return shoulder, elbow, (side * min(reach + 4, 236.0), -5.0, self.level(0.485))
 
 
 def draw_person(rng: np.random.Generator) -> Person:
-    """Return a person of varied sex, height, BMI (17-40), arm position and axial coverage."""
+    """Return a person of varied sex, age, height, BMI (17-40), arm position and axial coverage."""
     female = bool(rng.random() < 0.5)
     return Person(
         female=female,
+        age=float(np.clip(rng.normal(60, 15), 18, 90)),
         height_mm=float(np.clip(rng.normal(1640 if female else 1770, 65), 1480, 1960)),
-        bmi=float(np.clip(rng.lognormal(np.log(25.5), 0.17), 17, 40)),
+        bmi=float(np.clip(rng.lognormal(np.log(25.5), 0.18), 17, 40)),
+        belly=float(np.clip(rng.normal(0.35 if female else 0.6, 0.2), 0, 1)),
         arms_up=bool(rng.random() < 0.7),
-        lowest=float(rng.uniform(0.37, 0.43)),
+        lowest=float(rng.uniform(0.36, 0.43)),
+        highest=1.01 if rng.random() < 0.7 else float(rng.uniform(0.885, 0.93)),
         breath=float(rng.uniform(0.0, 0.022)),
-        highest=1.01 if rng.random() < 0.7 else float(rng.uniform(0.88, 0.93)),
     )

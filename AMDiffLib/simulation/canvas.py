@@ -12,11 +12,15 @@ from torch import Tensor
 
 from AMDiffLib.simulation.random_fields import Axes, SmoothField
 from AMDiffLib.simulation.shapes import Bounds, Shape
+from AMDiffLib.simulation.tissue import attenuation_of, label_of
 
 Window = tuple[slice, slice, slice]
+Uptake = float | Callable[[Tensor, Tensor, Tensor], Tensor]
 
 # About what a core's cache holds of one array; larger temporaries cost more time than the arithmetic.
 _VOXELS_AT_ONCE = {"cpu": 160_000, "cuda": 16_000_000}
+# No shape is looked at more closely than this many points per voxel and axis.
+_FINEST = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +34,7 @@ class Deformation:
 
     @property
     def reach_mm(self) -> float:
-        """A bound on the displacement along an axis that is hardly ever passed: 3 SD."""
+        """A displacement along an axis that is hardly ever passed: 3 SD."""
         return 3 * float(np.sqrt(sum(amplitude**2 for amplitude, _ in self.fields)))
 
     def along(self, component: int, axes: Axes) -> Tensor:
@@ -52,16 +56,17 @@ class Canvas:
         spacing_mm: tuple[float, float, float],
         *,
         deformation: Deformation | None = None,
+        extent: Bounds | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
+        """Make an empty grid; nothing is painted outside `extent` (low and high corner x, y, z in mm)."""
         self.shape, self.spacing_mm, self.deformation = tuple(shape), tuple(spacing_mm), deformation
         self.device = torch.device(device)
-        self.suv = torch.zeros(self.shape, device=self.device)
-        self.attenuation = torch.zeros(self.shape, device=self.device)
-        self.organs = torch.zeros(self.shape, dtype=torch.uint8, device=self.device)
-        self.lesions = torch.zeros(self.shape, dtype=torch.uint8, device=self.device)
-        self.structures = torch.zeros(self.shape, dtype=torch.uint8, device=self.device)
+        # numpy leaves pages that nothing is painted on to the operating system; torch.zeros writes them all.
+        self.suv, self.attenuation = (self._empty(np.float32) for _ in range(2))
+        self.organs, self.lesions, self.structures = (self._empty(np.uint8) for _ in range(3))
         self.structure_names: list[str] = [""]
+        self.edge_mm = float(np.prod(self.spacing_mm) ** (1 / 3))
         (depth, height, width), (dz, dy, dx) = self.shape, self.spacing_mm
         self._axes = tuple(
             torch.from_numpy(axis.astype(np.float32)).to(self.device)
@@ -71,7 +76,18 @@ class Canvas:
                 (np.arange(depth) + 0.5) * dz,
             )
         )
-        self._edge_mm = float(np.prod(self.spacing_mm) ** (1 / 3))
+        # Random fields are drawn over the extent, which does not depend on the voxels.
+        self.extent = extent or self._box()
+        self.painted = self.slices(extent) if extent else tuple(slice(0, n) for n in self.shape)
+        self._shift = None if deformation is None else self._displacement(deformation)
+
+    def _empty(self, dtype: type) -> Tensor:
+        return torch.from_numpy(np.zeros(self.shape, dtype)).to(self.device)
+
+    def _box(self) -> Bounds:
+        (depth, height, width), (dz, dy, dx) = self.shape, self.spacing_mm
+        half_width, half_height = width * dx / 2, height * dy / 2
+        return (-half_width, -half_height, 0.0), (half_width, half_height, depth * dz)
 
     def structure(self, name: str) -> int:
         """Return the number of a structure in `structures`; a new name is added."""
@@ -79,45 +95,39 @@ class Canvas:
             self.structure_names.append(name)
         return self.structure_names.index(name)
 
-    def box(self) -> Bounds:
-        """Return the low and high corner (x, y, z) of the grid in mm."""
-        (depth, height, width), (dz, dy, dx) = self.shape, self.spacing_mm
-        half_width, half_height = width * dx / 2, height * dy / 2
-        return (-half_width, -half_height, 0.0), (half_width, half_height, depth * dz)
-
     def window(self, shape: Shape) -> Window | None:
         """Return the slices (z, y, x) that hold `shape`, with room for the bend; None if it is outside."""
-        margin = 1.5 * max(self.spacing_mm) + (self.deformation.reach_mm if self.deformation else 0.0)
+        margin = max(self.spacing_mm) + (self.deformation.reach_mm if self.deformation else 0.0)
+        low, high = (np.asarray(corner, float) for corner in shape.bounds())
+        window = tuple(
+            slice(max(span.start, limit.start), min(span.stop, limit.stop))
+            for span, limit in zip(self.slices((low - margin, high + margin)), self.painted, strict=True)
+        )
+        return window if all(span.start < span.stop for span in window) else None
+
+    def slices(self, bounds: Bounds) -> Window:
+        """Return the slices (z, y, x) of the voxels whose centres lie between two corners (x, y, z) in mm."""
         spans = []
-        for size, spacing, first, low, high in zip(
-            self.shape[::-1], self.spacing_mm[::-1], self._firsts, *shape.bounds(), strict=True
-        ):
-            start = max(int(np.ceil((low - margin - first) / spacing)), 0)
-            stop = min(int(np.floor((high + margin - first) / spacing)) + 1, size)
-            if start >= stop:
-                return None
+        for axis, low, high in zip(self._axes, *bounds, strict=True):
+            first, spacing = float(axis[0]), float(axis[1] - axis[0])
+            start = min(max(int(np.ceil((low - first) / spacing)), 0), len(axis))
+            stop = min(max(int(np.floor((high - first) / spacing)) + 1, 0), len(axis))
             spans.append(slice(start, stop))
         return spans[2], spans[1], spans[0]
 
-    @property
-    def _firsts(self) -> tuple[float, float, float]:
-        (_, height, width), (dz, dy, dx) = self.shape, self.spacing_mm
-        return -(width - 1) / 2 * dx, -(height - 1) / 2 * dy, dz / 2
-
-    def pieces(self, window: Window | None = None) -> Iterator[Window]:
-        """Cut a window (the whole grid by default) into slabs that fit the cache."""
-        window = window or tuple(slice(0, n) for n in self.shape)
-        (first, last), rows, columns = (window[0].start, window[0].stop), window[1], window[2]
+    def pieces(self, window: Window | None = None, *, fine: int = 1) -> Iterator[Window]:
+        """Cut a window (all that is painted, by default) into slabs whose points fit the cache."""
+        planes, rows, columns = window or self.painted
         area = (rows.stop - rows.start) * (columns.stop - columns.start)
-        step = max(_VOXELS_AT_ONCE[self.device.type] // max(area, 1), 1)
-        for start in range(first, last, step):
-            yield slice(start, min(start + step, last)), rows, columns
+        step = max(_VOXELS_AT_ONCE[self.device.type] // max(area * fine**3, 1), 1 if fine > 1 else 2)
+        for start in range(planes.start, planes.stop, step):
+            yield slice(start, min(start + step, planes.stop)), rows, columns
 
     def axes(self, window: Window, *, fine: int = 1) -> Axes:
         """Return the positions of a window's voxels along x, y and z in mm, or of `fine` points in each."""
-        axes = (axis[span] for axis, span in zip(self._axes, reversed(window), strict=True))
+        axes = tuple(axis[span] for axis, span in zip(self._axes, reversed(window), strict=True))
         if fine == 1:
-            return tuple(axes)
+            return axes
         inner = (torch.arange(fine, device=self.device) + 0.5) / fine - 0.5
         return tuple(
             (axis[:, None] + inner * spacing).flatten()
@@ -126,56 +136,97 @@ class Canvas:
 
     def points(self, window: Window, *, fine: int = 1) -> tuple[Tensor, Tensor, Tensor]:
         """Return x, y and z (mm, each (z, y, x)) where the shapes are looked up for a window's voxels."""
-        x, y, z = axes = self.axes(window, fine=fine)
+        axes = self.axes(window, fine=fine)
+        x, y, z = axes
         grid = x[None, None, :], y[None, :, None], z[:, None, None]
         if self.deformation is None:
             return tuple(torch.broadcast_tensors(*grid))
-        return tuple(g + self.deformation.along(i, axes) for i, g in enumerate(grid))
+        if fine > 1:
+            return tuple(g + self.deformation.along(i, axes) for i, g in enumerate(grid))
+        inner = tuple(
+            slice(span.start - whole.start, span.stop - whole.start)
+            for span, whole in zip(window, self.painted, strict=True)
+        )
+        return tuple(g + self._shift[i][inner] for i, g in enumerate(grid))
 
-    def fill(self, shape: Shape, window: Window, *, fine: int = 1) -> Tensor:
+    def _displacement(self, deformation: Deformation) -> tuple[Tensor, Tensor, Tensor]:
+        size = [span.stop - span.start for span in self.painted]
+        x, y, _ = self.axes(self.painted)
+        shifts = []
+        for component in range(3):
+            columns = [(sd, fields[component].over(x, y)) for sd, fields in deformation.fields]
+            shift = torch.empty(size, device=self.device)
+            for piece in self.pieces():
+                first = piece[0].start - self.painted[0].start
+                z = self.axes(piece)[2]
+                shift[first : first + len(z)] = sum(sd * column.slab(z) for sd, column in columns)
+            shifts.append(shift)
+        return tuple(shifts)
+
+    def fineness(self, detail_mm: float) -> int:
+        """Return how many points per voxel and axis it takes to see details of this size."""
+        return min(max(int(np.ceil(self.edge_mm / detail_mm - 0.05)), 1), _FINEST)
+
+    def fill(self, shape: Shape, window: Window, *, detail_mm: float = 5.0) -> Tensor:
         """Return the share (0..1) of each voxel of a window that `shape` fills.
 
-        `fine` looks at that many points per voxel and axis, for what is about as small as a voxel.
+        Where voxels are wider than `detail_mm`, several points in each are looked at; the shape's own
+        curvature has to be gentle within it.
         """
-        return self._fill(shape.depth(*self.points(window, fine=fine)), fine)
-
-    def _fill(self, depth: Tensor, fine: int) -> Tensor:
-        share = (depth * (fine / self._edge_mm) + 0.5).clamp(0, 1)
+        fine = self.fineness(detail_mm)
+        depth = shape.depth(*self.points(window, fine=fine))
+        share = (depth * (fine / self.edge_mm) + 0.5).clamp_(0, 1)
         return share if fine == 1 else F.avg_pool3d(share[None, None], fine)[0, 0]
 
     def paint(
         self,
         shape: Shape,
-        suv: float | Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
+        suv: Uptake | None,
+        structure: str | None = None,
         *,
         attenuation: float | None = None,
-        label: int | None = None,
-        structure: str | None = None,
-        fine: int = 1,
         only: Collection[str] = (),
+        detail_mm: float = 5.0,
     ) -> None:
         """Paint `shape` over what is there.
 
-        `suv` (g/mL) is a number or a function of x, y, z; `attenuation` in 1/cm; `label` as in the paper;
-        `only` keeps the paint to voxels that belong to one of these structures.
+        Args:
+            shape: where.
+            suv: g/mL, a number or a function of x, y, z in mm; None keeps what is there.
+            structure: name of what is painted; gives its label and attenuation. None keeps all three.
+            attenuation: 1/cm, where it is not that of the structure.
+            only: keeps the paint to voxels that belong to one of these structures.
+            detail_mm: how closely the shape is looked at, see `fill`.
         """
         window = self.window(shape)
         if window is None:
             return
-        for piece in self.pieces(window):
-            points = self.points(piece, fine=fine)
-            share = self._fill(shape.depth(*points), fine)
+        if attenuation is None and structure is not None:
+            attenuation = attenuation_of(structure)
+        for piece in self.pieces(window, fine=self.fineness(detail_mm)):
+            share = self.fill(shape, piece, detail_mm=detail_mm)
             if only:
                 allowed = torch.tensor([self.structure(name) for name in only], device=self.device)
-                share = share * torch.isin(self.structures[piece], allowed)
-            if suv is not None:
-                value = suv(*self.points(piece)) if callable(suv) else suv
-                self.suv[piece] += share * (value - self.suv[piece])
-            if attenuation is not None:
-                self.attenuation[piece] += share * (attenuation - self.attenuation[piece])
-            if label is not None or structure is not None:
-                inside = share >= 0.5
-                if label is not None:
-                    self.organs[piece].masked_fill_(inside, label)
-                if structure is not None:
-                    self.structures[piece].masked_fill_(inside, self.structure(structure))
+                share *= torch.isin(self.structures[piece], allowed.to(torch.uint8))
+            self.lay(piece, share, suv, structure, attenuation)
+
+    def lay(
+        self,
+        piece: Window,
+        share: Tensor,
+        suv: Uptake | None,
+        structure: str | None = None,
+        attenuation: float | None = None,
+    ) -> None:
+        """Replace `share` of each voxel of a window by a substance; see `paint`."""
+        if suv is not None:
+            value = suv(*self.points(piece)) if callable(suv) else suv
+            here = self.suv[piece]
+            here += share * (value - here)
+        if attenuation is not None:
+            here = self.attenuation[piece]
+            here += share * (attenuation - here)
+        if structure is not None:
+            inside = share >= 0.5
+            self.organs[piece].masked_fill_(inside, label_of(structure))
+            self.structures[piece].masked_fill_(inside, self.structure(structure))

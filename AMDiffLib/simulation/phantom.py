@@ -14,17 +14,26 @@ from torch import Tensor
 from AMDiffLib.errors import BadInput
 from AMDiffLib.simulation.abdomen import paint_abdomen
 from AMDiffLib.simulation.body import Person, draw_person
+from AMDiffLib.simulation.bowel import paint_bowel
+from AMDiffLib.simulation.brain import paint_brain
 from AMDiffLib.simulation.canvas import Canvas, Deformation
-from AMDiffLib.simulation.chest import paint_chest, paint_vessels
+from AMDiffLib.simulation.chest import paint_chest
 from AMDiffLib.simulation.coarsening import fullest_lesions, majority
-from AMDiffLib.simulation.envelope import paint_envelope
+from AMDiffLib.simulation.diaphragm import blur_by_breathing, draw_diaphragm
+from AMDiffLib.simulation.envelope import paint_envelope, paint_psoas
 from AMDiffLib.simulation.head import paint_head
+from AMDiffLib.simulation.heart import paint_heart
 from AMDiffLib.simulation.lesion_places import places_in_person
-from AMDiffLib.simulation.lesions import paint_lesions
+from AMDiffLib.simulation.lesions import draw_lesions, paint_lesions
+from AMDiffLib.simulation.outline import Outline
+from AMDiffLib.simulation.pelvis import paint_pelvis
 from AMDiffLib.simulation.random_fields import smooth_field
 from AMDiffLib.simulation.skeleton import paint_skeleton
 from AMDiffLib.simulation.texture import paint_texture
 from AMDiffLib.simulation.uptake import draw_uptake
+from AMDiffLib.simulation.urinary import paint_urinary_tract
+from AMDiffLib.simulation.variants import paint_variants, vary_uptake
+from AMDiffLib.simulation.vessels import paint_portal_vein, paint_vessels
 
 _HEALTHY_SHARE = 0.12
 
@@ -112,23 +121,38 @@ def make_phantom(
         return np.random.default_rng([*seeds, zlib.crc32(part.encode())])
 
     person = draw_person(draws("person"))
-    uptake = draw_uptake(draws("uptake"))
+    uptake = vary_uptake(draw_uptake(draws("uptake")), draws("variants of uptake"))
     dz, dy, dx = spacing_mm
-    slices = 2 * int(np.ceil(person.length_mm / dz / 2))
-    shape = (slices, _even(field_of_view_mm / dy), _even(field_of_view_mm / dx))
-    canvas = Canvas(
-        shape, spacing_mm, deformation=_draw_deformation(person, draws("deformation"), device), device=device
+    shape = (
+        2 * int(np.ceil(person.length_mm / dz / 2)),
+        _even(field_of_view_mm / dy),
+        _even(field_of_view_mm / dx),
     )
-    paint_envelope(canvas, person, uptake)
-    paint_abdomen(canvas, person, uptake, draws("abdomen"))
-    paint_chest(canvas, person, uptake)
-    paint_skeleton(canvas, person, uptake)
+    deformation = _draw_deformation(person, draws("deformation"), device)
+    outline = Outline(person)
+    (low_x, low_y, _), (high_x, high_y, _) = outline.skin().bounds()
+    reach = deformation.reach_mm
+    extent = (low_x - reach, low_y - reach, 0.0), (high_x + reach, high_y + reach, person.length_mm + 30.0)
+    canvas = Canvas(shape, spacing_mm, deformation=deformation, extent=extent, device=device)
+    diaphragm = draw_diaphragm(person, draws("diaphragm"))
+    paint_envelope(canvas, person, outline, uptake, draws("envelope"))
+    organs = {"lung": paint_chest(canvas, person, diaphragm, uptake, draws("chest"))}
+    paint_psoas(canvas, person, uptake)
+    paint_bowel(canvas, person, uptake, draws("bowel"))
+    organs |= paint_abdomen(canvas, person, diaphragm, uptake, draws("abdomen"))
+    paint_heart(canvas, person, uptake, draws("heart"))
     paint_vessels(canvas, person, uptake)
+    paint_portal_vein(canvas, person, uptake)
+    paint_pelvis(canvas, person, uptake, draws("pelvis"))
+    paint_urinary_tract(canvas, person, uptake, draws("urinary tract"))
     paint_head(canvas, person, uptake)
+    paint_skeleton(canvas, person, outline, uptake)
+    paint_brain(canvas, person, uptake, draws("brain"))
+    paint_variants(canvas, person, outline, draws("variants"))
     paint_texture(canvas, draws("texture"))
-    paint_lesions(
-        canvas, places_in_person(person, draws("places")), draws("lesions"), healthy_share=healthy_share
-    )
+    blur_by_breathing(canvas, diaphragm)
+    places = places_in_person(person, outline, organs, draws("places"))
+    paint_lesions(canvas, draw_lesions(places, draws("lesions"), healthy_share=healthy_share))
     _clear_outside(canvas, field_of_view_mm / 2)
     return Phantom(
         suv=canvas.suv,
@@ -159,7 +183,8 @@ def _draw_deformation(person: Person, rng: np.random.Generator, device: torch.de
 
 def _clear_outside(canvas: Canvas, radius_mm: float) -> None:
     """Empty what lies outside the circle that a scanner sees."""
-    x, y, _ = canvas.axes(tuple(slice(0, n) for n in canvas.shape))
+    x, y, _ = canvas.axes(canvas.painted)
     outside = x[None, :] ** 2 + y[:, None] ** 2 > radius_mm**2
-    for array in (canvas.suv, canvas.attenuation, canvas.organs, canvas.lesions, canvas.structures):
-        array.masked_fill_(outside, 0)
+    if outside.any():
+        for array in (canvas.suv, canvas.attenuation, canvas.organs, canvas.lesions, canvas.structures):
+            array[canvas.painted].masked_fill_(outside, 0)

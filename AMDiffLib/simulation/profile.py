@@ -1,4 +1,4 @@
-"""Smooth functions of height: outlines of the body that change from level to level."""
+"""Smooth functions of one coordinate: outlines of the body that change from level to level."""
 
 from __future__ import annotations
 

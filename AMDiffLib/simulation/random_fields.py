@@ -25,19 +25,55 @@ class SmoothField:
     origin: tuple[float, float, float]
     step_mm: float
 
+    def over(self, x: torch.Tensor, y: torch.Tensor) -> FieldColumns:
+        """Return the field above the grid of points x and y (mm), to be read slab by slab."""
+        weights, first, last = _spline_weights(
+            (x - self.origin[0]) / self.step_mm, self.coefficients.shape[2]
+        )
+        rows = self.coefficients[..., first:last] @ weights.T
+        weights, first, last = _spline_weights((y - self.origin[1]) / self.step_mm, rows.shape[1])
+        return FieldColumns(
+            planes=weights @ rows[:, first:last], first_mm=self.origin[2], step_mm=self.step_mm
+        )
+
     def on_grid(self, axes: Axes) -> torch.Tensor:
         """Return the field (z, y, x) on the box of points whose `axes` (x, y, z) are given in mm."""
-        values = self.coefficients
-        for dimension, (axis, start) in enumerate(zip(axes, self.origin, strict=True)):
-            weights, first, last = _spline_weights((axis - start) / self.step_mm, values.shape[2 - dimension])
-            if dimension == 0:
-                values = values[..., first:last] @ weights.T
-            elif dimension == 1:
-                values = weights @ values[:, first:last]
-            else:
-                flat = values[first:last].reshape(last - first, -1)
-                values = (weights @ flat).reshape(len(axis), *values.shape[1:])
-        return values
+        return self.over(axes[0], axes[1]).slab(axes[2])
+
+    def at(self, x: torch.Tensor, y: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        """Return the field at any points, given by three tensors of one shape, in mm."""
+        index, weights = [], []
+        for value, start, size in zip((x, y, z), self.origin, reversed(self.coefficients.shape), strict=True):
+            position = ((value - start) / self.step_mm).clamp(1.0, size - 2.001)
+            first = position.to(torch.int64)
+            t = position - first
+            index.append(first - 1)
+            weights.append(
+                ((1 - t) ** 3 / 6, 2 / 3 - t**2 + t**3 / 2, 1 / 6 + (t + t**2 - t**3) / 2, t**3 / 6)
+            )
+        flat, (_, height, width) = self.coefficients.flatten(), self.coefficients.shape
+        total = torch.zeros_like(x)
+        for k in range(4):
+            for j in range(4):
+                row = ((index[2] + k) * height + index[1] + j) * width + index[0]
+                line = sum(flat[row + i] * weights[0][i] for i in range(4))
+                total += weights[2][k] * weights[1][j] * line
+        return total
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldColumns:
+    """A smooth field that is on the grid along x and y, still on its own lattice along z."""
+
+    planes: torch.Tensor
+    first_mm: float
+    step_mm: float
+
+    def slab(self, z: torch.Tensor) -> torch.Tensor:
+        """Return the field (z, y, x) at heights z in mm."""
+        weights, first, last = _spline_weights((z - self.first_mm) / self.step_mm, len(self.planes))
+        planes = self.planes[first:last]
+        return (weights @ planes.reshape(last - first, -1)).reshape(len(z), *planes.shape[1:])
 
 
 def smooth_field(

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
@@ -116,6 +116,35 @@ def deepest(*depths: Tensor) -> Tensor:
 def shallowest(*depths: Tensor) -> Tensor:
     """Return the depth in the intersection of solids whose depths are given."""
     return reduce(torch.minimum, depths)
+
+
+def smooth_union(shapes: Sequence[Shape], width: float) -> Solid:
+    """Return the shape that holds all `shapes`, with creases filled over about `width` mm."""
+    low = np.min([s.bounds()[0] for s in shapes], axis=0)
+    high = np.max([s.bounds()[1] for s in shapes], axis=0)
+
+    def depth(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+        first, last = float(z.min()) - 2 * width, float(z.max()) + 2 * width
+        whole = torch.full_like(x, -2 * width)
+        for shape in shapes:
+            (_, _, bottom), (_, _, top) = shape.bounds()
+            if bottom > last or top < first:
+                continue
+            part = shape.depth(x, y, z)
+            near = (1 - (whole - part).abs() / width).clamp_min(0)
+            whole = torch.maximum(whole, part) + near * near * (width / 4)
+        return whole
+
+    return Solid((tuple(low), tuple(high)), depth)
+
+
+def smooth_intersection(depths: Sequence[Tensor], width: float) -> Tensor:
+    """Return the depth in the intersection of solids, its edges rounded over about `width` mm."""
+    whole = depths[0]
+    for depth in depths[1:]:
+        near = (1 - (whole - depth).abs() / width).clamp_min(0)
+        whole = torch.minimum(whole, depth) - near * near * (width / 4)
+    return whole
 
 
 def union(*shapes: Shape) -> Solid:

@@ -1,6 +1,8 @@
-"""The skeleton of the phantom."""
+"""The skeleton of trunk and limbs."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -8,168 +10,222 @@ from torch import Tensor
 
 from AMDiffLib.simulation.body import Person
 from AMDiffLib.simulation.canvas import Canvas
+from AMDiffLib.simulation.outline import Outline
 from AMDiffLib.simulation.shapes import (
     Ellipsoid,
+    Point,
     Shape,
     Solid,
     Tube,
-    intersection,
     rotation,
     shallowest,
-    shell,
     shrunk,
     union,
 )
-from AMDiffLib.simulation.tissue import BONE, BONE_ATTENUATION
+from AMDiffLib.simulation.tissue import BONE_ATTENUATION
 
+# Lowest level and pitch as a share of body height, number, name.
 _SPINE = (
-    (0.575, 0.0195, 5, "lumbar spine"),
-    (0.6725, 0.0128, 12, "thoracic spine"),
-    (0.826, 0.0073, 7, "cervical spine"),
+    (0.575, 0.0195, 5, "vertebrae lumbar"),
+    (0.6725, 0.0128, 12, "vertebrae thoracic"),
+    (0.826, 0.0073, 7, "vertebrae cervical"),
 )
+_CORTEX_MM = 1.6
+# Uptake and attenuation of compact bone relative to the bone's mean.
+_CORTEX_UPTAKE = 0.72
 
 
-def spine_y(person: Person, share_of_height: float) -> float:
-    """Return y in mm of the vertebral bodies' centre at a level."""
-    half_depth = person.cavity_half_widths(min(max(share_of_height, 0.57), 0.78))[1]
-    neck = np.clip((share_of_height - 0.78) / 0.06, 0, 1)
-    return float((1 - neck) * (half_depth - 20 * person.build) + neck * 18)
-
-
-def paint_skeleton(canvas: Canvas, person: Person, uptake: dict[str, float]) -> None:
-    """Paint every bone with its uptake, attenuation and label."""
-
-    def paint(shape: Shape, name: str) -> None:
-        canvas.paint(shape, uptake[name], structure=name, attenuation=BONE_ATTENUATION, label=BONE)
-
-    for name, shape in _trunk_bones(person):
-        paint(shape, name)
+def paint_skeleton(canvas: Canvas, person: Person, outline: Outline, uptake: dict[str, float]) -> None:
+    """Paint every bone of trunk and limbs; vertebrae have a thin cortex around their marrow."""
+    _paint_vertebrae(canvas, person, uptake)
+    for name, shape in (*pelvis(person), *_chest_wall(person, outline)):
+        canvas.paint(shape, uptake[name], name, detail_mm=3.0)
     for side in (-1, 1):
         for name, shape in _limb_bones(person, side):
-            paint(shape, name)
-    for name, vertebra in _vertebrae(person):
-        paint(vertebra, name)
-    paint(_ribs(person), "ribs")
-    paint(_skull(person), "skull")
+            canvas.paint(shape, uptake[name], name)
+    for rib in ribs(person):
+        # Bit by bit, for a rib's box is mostly empty.
+        for (first, second), radii in zip(pairwise(rib.points), pairwise(rib.radii), strict=True):
+            canvas.paint(Tube((first, second), radii), uptake["rib"], "rib", detail_mm=2.0)
 
 
-def _vertebrae(person: Person) -> list[tuple[str, Shape]]:
-    found = []
+def _paint_vertebrae(canvas: Canvas, person: Person, uptake: dict[str, float]) -> None:
     for start, pitch, count, name in _SPINE:
         for index in range(count):
             share = start + (index + 0.5) * pitch
-            z, y, half = person.level(share), spine_y(person, share), 0.43 * pitch * person.height_mm
-            radius = float(np.interp(share, (0.57, 0.68, 0.82, 0.87), (25, 20, 14, 11))) * person.build
-            found.append((name, _drum((0.0, y, z), radius * 1.15, radius * 0.9, half)))
-            process = Ellipsoid((0.0, y + 1.75 * radius, z - 3), (0.4 * radius, 0.75 * radius, 0.8 * half))
-            lamina = Ellipsoid((0.0, y + 1.25 * radius, z), (1.5 * radius, 0.3 * radius, 0.6 * half))
-            found.append((name, union(process, lamina)))
+            z = person.level(share)
+            y, half = person.spine_y(z), 0.42 * pitch * person.height_mm
+            tilt = float(np.degrees(np.arctan2(person.spine_y(z + 10) - person.spine_y(z - 10), 20)))
+            radius = float(np.interp(share, (0.57, 0.68, 0.82, 0.87), (25, 17, 11.5, 8.5))) * person.build
+            body = _drum((0.0, y, z), radius * 1.12, radius * 0.86, half, tilt)
+            marrow = uptake[name] * (1.04 if name == "vertebrae thoracic" and index < 3 else 1.0)
+            arch = union(
+                Ellipsoid((0.0, y + 2.35 * radius, z - 0.6 * half), (4.0, 0.75 * radius, 0.75 * half)),
+                *(
+                    Tube(((s * 0.75 * radius, y + 0.6 * radius, z + 3), (s * 0.8 * radius,
+                    y + 1.5 * radius, z),
+                          (0.0, y + 1.9 * radius, z - 2)), (4.0, 4.5, 4.0))
+                    for s in (-1, 1)
+                ),
+                *(
+                    Tube(((s * 0.8 * radius, y + 1.4 * radius, z), (s * 1.85 * radius, y + 1.6 * radius,
+                    z + 2)), (4.0, 3.0))
+                    for s in (-1, 1)
+                ),
+            )  # fmt: skip
+            canvas.paint(arch, 0.85 * uptake[name], name, attenuation=BONE_ATTENUATION, detail_mm=3.0)
+            canvas.paint(body, _CORTEX_UPTAKE * marrow, name, attenuation=BONE_ATTENUATION, detail_mm=3.0)
+            canvas.paint(shrunk(body, _CORTEX_MM), marrow, name, detail_mm=3.0)
+
+
+def vertebra_centres(person: Person) -> list[Point]:
+    """Return the middle of each vertebral body."""
+    levels = [
+        person.level(start + (i + 0.5) * pitch) for start, pitch, count, _ in _SPINE for i in range(count)
+    ]
+    return [(0.0, person.spine_y(z), z) for z in levels]
+
+
+def _drum(centre: Point, a: float, b: float, half_height: float, tilt: float) -> Solid:
+    """Return a waisted vertebral body, leaning by `tilt` degrees about x."""
+    lean = float(np.tan(np.radians(tilt)))
+
+    def depth(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+        up, dx = z - centre[2], x - centre[0]
+        dy = y - centre[1] - lean * up
+        across = up - lean * (y - centre[1])
+        radius = torch.sqrt((dx / a) ** 2 + (dy / b) ** 2)
+        waist = 0.92 + 0.08 * (across / half_height) ** 2
+        return torch.minimum((waist - radius) * min(a, b), half_height - across.abs())
+
+    reach = half_height + abs(lean) * b
+    low = (centre[0] - a, centre[1] - b - 8, centre[2] - reach)
+    return Solid((low, (centre[0] + a, centre[1] + b + 8, centre[2] + reach)), depth)
+
+
+def ribs(person: Person) -> list[Tube]:
+    """Return the 24 ribs, each from its vertebra along the chest wall to where its cartilage begins."""
+    found = []
+    for index in range(12):
+        head = 0.814 - 0.0128 * index
+        drop = (0.012 + 0.044 * min(index, 8) / 8) * (1 if index < 9 else 0.8)
+        reach = (150, 155, 152, 150, 147, 144, 138, 128, 116, 104, 82, 62)[index]
+        for side in (-1, 1):
+            points = []
+            for turn in np.radians(np.linspace(22, reach, max(reach // 11, 5))):
+                share = head + 0.004 - drop * (1 - np.cos(turn)) / 2 * 1.15
+                wide, front, back = person.cavity_reach(share)
+                x, y = wide * np.sin(turn) ** 0.85, np.cos(turn) * (back if turn < np.pi / 2 else front)
+                away = np.hypot(x, y)
+                points.append((side * (x + 4 * x / away), y + 4 * y / away, person.level(share)))
+            radius = (4.2 if index in (0, 11) else 5.0) * person.build
+            found.append(Tube(tuple(points), (radius,) * len(points)))
     return found
 
 
-def _drum(centre: tuple[float, float, float], a: float, b: float, half_height: float) -> Solid:
-    def depth(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
-        radius = torch.sqrt(((x - centre[0]) / a) ** 2 + ((y - centre[1]) / b) ** 2)
-        return torch.minimum((1 - radius) * min(a, b), half_height - (z - centre[2]).abs())
-
-    low = (centre[0] - a, centre[1] - b, centre[2] - half_height)
-    return Solid((low, (centre[0] + a, centre[1] + b, centre[2] + half_height)), depth)
-
-
-def _ribs(person: Person) -> Solid:
-    cavity = person.trunk(inset="cavity")
-    half_depth = person.cavity_half_widths(0.75)[1]
-    ribs = []
-    for index in range(12):
-        head = person.level(0.815 - 0.0128 * index)
-        drop = (0.02 + 0.035 * min(index, 8) / 8) * person.height_mm
-        reach = np.radians((70, 168, 168, 168, 168, 165, 160, 150, 140, 130, 95, 70)[index])
-        ribs.append((head, drop, reach if index else np.radians(150)))
-
-    def depth(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
-        beneath = cavity.depth(x, y, z) + 5.5
-        turn = torch.arctan2(x.abs(), y + 0.1 * half_depth)
-        wall = 4.0 - beneath.abs()
-        deepest = torch.full_like(x, -1e3)
-        for head, drop, reach in ribs:
-            height = head - drop * (1 - torch.cos(turn)) / 2
-            rib = torch.minimum(5.5 - (z - height).abs(), (reach - turn) * half_depth)
-            deepest = torch.maximum(deepest, rib)
-        return torch.minimum(wall, deepest)
-
-    (low_x, low_y, _), (high_x, high_y, _) = cavity.bounds()
-    box = ((low_x - 12, low_y - 12, person.level(0.60)), (high_x + 12, high_y + 12, person.level(0.83)))
-    return Solid(box, depth)
-
-
-def _trunk_bones(person: Person) -> list[tuple[str, Shape]]:
+def _chest_wall(person: Person, outline: Outline) -> list[tuple[str, Shape]]:
     size = person.build
-    chest_width, chest_depth = person.cavity_half_widths(0.76)
-    sternum = Ellipsoid(
-        (0.0, -chest_depth - 5, person.level(0.762)), (19 * size, 7 * size, 0.048 * person.height_mm)
-    )
-    sacrum = Ellipsoid(
-        (0.0, spine_y(person, 0.57) + 12, person.level(0.552)),
-        (44 * size, 20 * size, 48 * size),
-        rotation(about_x=-18),
-    )
-    bowl = shell(Ellipsoid((0.0, 0.0, person.level(0.578)), (124 * size, 84 * size, 92 * size)), 11 * size)
-    low, high = person.level(0.523), person.level(0.598)
-    wings = Solid(
-        bowl.bounds(),
-        lambda x, y, z: shallowest(
-            *[bowl.depth(x, y, z), z - low, high - z, x.abs() - 42 * size, y + 45 * size - 0.3 * (high - z)]
+    front = [person.cavity_reach(f)[1] for f in (0.722, 0.76, 0.80)]
+    sternum = Tube(
+        (
+            (0.0, -front[0] - 5, person.level(0.728)),
+            (0.0, -front[1] - 5, person.level(0.762)),
+            (0.0, -front[2] - 4, person.level(0.797)),
         ),
+        (8 * size, 9 * size, 11 * size),
     )
-    bones = [("sternum", sternum), ("sacrum", sacrum), ("pelvis", wings)]
+    # Flattened from front to back: its width is twice its thickness.
+    flat = Solid(
+        (
+            (-26.0, sternum.bounds()[0][1], sternum.bounds()[0][2]),
+            (26.0, sternum.bounds()[1][1], sternum.bounds()[1][2]),
+        ),
+        lambda x, y, z: sternum.depth(x * 0.5, y, z),
+    )
+    bones: list[tuple[str, Shape]] = [("sternum", flat)]
     for side in (-1, 1):
-        ring = ((62, 0, 0.528), (60, 2, 0.512), (48, 28, 0.489), (34, 0, 0.482), (8, -48, 0.503))
-        points = tuple((side * x * size, y * size, person.level(f)) for x, y, f in ring)
-        points += ((side * 60 * size, -18 * size, person.level(0.515)),)
-        bones.append(("pelvis", Tube(points, tuple(r * size for r in (17, 20, 13, 9, 9, 14)))))
+        shoulder = person.shoulder(side)
+        end = (shoulder[0] * 0.93, shoulder[1] - 4, shoulder[2] + (20 if person.arms_up else 16) * size)
         clavicle = (
-            (side * 18.0, -chest_depth * 0.75, person.level(0.806)),
-            (side * 75.0, -chest_depth * 0.55, person.level(0.818)),
-            (side * (chest_width + 14), -5.0, person.level(0.818)),
+            (side * 18.0 * size, -front[2] - 3, person.level(0.802)),
+            (side * 0.40 * abs(end[0]), -front[2] - 12, 0.5 * (person.level(0.805) + end[2])),
+            (side * 0.75 * abs(end[0]), -0.25 * front[2], 0.2 * person.level(0.805) + 0.8 * end[2]),
+            end,
         )
-        bones.append(("clavicle", Tube(clavicle, (8 * size, 6 * size, 7 * size))))
-        scapula = Ellipsoid(
-            (side * chest_width * 0.74, chest_depth * 0.98, person.level(0.768)),
-            (44 * size, 6 * size, 66 * size),
-            rotation(about_z=-side * 30),
+        bones.append(("clavicle", Tube(clavicle, tuple(r * size for r in (9.5, 6.5, 6, 7)))))
+        wide, _, back = outline.fascia_reach(0.77)
+        turn = -side * (42 if person.arms_up else 28)
+        outward = 0.70 if person.arms_up else 0.60
+        blade = Ellipsoid(
+            (side * outward * wide, 0.74 * back, person.level(0.768)), (40 * size, 5.5 * size, 62 * size),
+            rotation(about_y=side * (-14 if person.arms_up else 4), about_z=turn),
+        )  # fmt: skip
+        spine = Tube(
+            (
+                (side * 0.45 * wide, 0.86 * back, person.level(0.785)),
+                (shoulder[0] * 0.98, shoulder[1] + 10, shoulder[2] + 22 * size),
+            ),
+            (5 * size, 9 * size),
         )
-        bones.append(("scapula", scapula))
+        glenoid = Tube(
+            (
+                (side * outward * wide, 0.66 * back, person.level(0.785)),
+                (shoulder[0] - side * 26 * size, shoulder[1] + 4, shoulder[2]),
+            ),
+            (6 * size, 14 * size),
+        )
+        bones += [("scapula", blade), ("scapula", spine), ("scapula", glenoid)]
+    return bones
+
+
+def pelvis(person: Person) -> list[tuple[str, Shape]]:
+    """Return sacrum and hip bones, by structure."""
+    size = person.build * (1.05 if person.female else 1.0)
+    z0 = person.level(0.553)
+    sacrum = Ellipsoid(
+        (0.0, float(person.spine_y(z0)) + 4, z0), (46 * size, 19 * size, 50 * size), rotation(about_x=-24)
+    )
+    bowl = Ellipsoid((0.0, -4.0, person.level(0.588)), (132 * size, 92 * size, 108 * size))
+    low, high = person.level(0.523), person.level(0.600)
+
+    def wing(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+        inside = bowl.depth(x, y, z)
+        thickness = 8 * size + 6 * size * ((low + 40 - z) / 40).clamp(0, 1)
+        crest = high - z - ((y - 10 * size) / (50 * size)) ** 2 * 14 * size
+        front = y + 66 * size - 0.25 * (high - z)
+        back = 74 * size - y
+        return shallowest(inside, thickness - inside, z - low, crest, x.abs() - 44 * size, front, back)
+
+    bones: list[tuple[str, Shape]] = [("sacrum", sacrum), ("hip", Solid(bowl.bounds(), wing))]
+    for side in (-1, 1):
+        ring = (
+            (68, 2, 0.534),
+            (66, 4, 0.518),
+            (54, 30, 0.494),
+            (46, 26, 0.480),
+            (34, -2, 0.478),
+            (10, -46, 0.500),
+        )
+        points = tuple((side * x * size, y * size, person.level(f)) for x, y, f in ring)
+        points += ((side * 58 * size, -18 * size, person.level(0.517)),)
+        bones.append(("hip", Tube(points, tuple(r * size for r in (18, 23, 15, 13, 8, 9, 12)))))
     return bones
 
 
 def _limb_bones(person: Person, side: int) -> list[tuple[str, Shape]]:
-    size, hip = person.build, person.level(0.518)
-    head = Ellipsoid((side * 88 * size, 0.0, hip), (24 * size,) * 3)
-    shaft = Tube(
-        (
-            (side * 90 * size, 0.0, hip),
-            (side * 122 * size, 5.0, person.level(0.497)),
-            (side * 96 * size, 0.0, person.level(0.30)),
+    size = person.build
+    hip = (side * 90 * size, 2.0, person.level(0.516))
+    neck = (side * 122 * size, 8.0, person.level(0.500))
+    end = (side * 92 * size, 4.0, person.level(0.30))
+    femur = union(
+        Tube((hip, hip), (23 * size, 23 * size)),
+        Tube(
+            (hip, neck, (side * 112 * size, 6.0, person.level(0.465)), end),
+            tuple(r * size for r in (15, 19, 15, 13)),
         ),
-        (14 * size, 19 * size, 13 * size),
     )
-    arm = person.arm_points(side)
-    return [("femur", union(head, shaft)), ("humerus", Tube(arm, (21 * size, 12 * size, 11 * size)))]
-
-
-def _skull(person: Person) -> Shape:
-    head = person.head()
-    jaw_z = person.level(0.893)
-    vault = shell(shrunk(head, 7.0), 6.0)
-    above = Solid(head.bounds(), lambda x, y, z: z - person.level(0.905) - 0.25 * y)
-    jaw = Tube(
-        (
-            (-52.0, 5.0, jaw_z + 12),
-            (-42.0, -40.0, jaw_z - 8),
-            (0.0, -72.0, jaw_z - 12),
-            (42.0, -40.0, jaw_z - 8),
-            (52.0, 5.0, jaw_z + 12),
-        ),
-        (7.0, 7.0, 9.0, 7.0, 7.0),
+    shoulder, elbow, wrist = person.arm_points(side)
+    humerus = union(
+        Tube((shoulder, shoulder), (23 * size,) * 2), Tube((shoulder, elbow), (13 * size, 10 * size))
     )
-    return union(intersection(vault, above), jaw)
+    return [("femur", femur), ("humerus", humerus), ("humerus", Tube((elbow, wrist), (9 * size, 8 * size)))]
