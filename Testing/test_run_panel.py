@@ -63,9 +63,13 @@ def test_patients_of_the_hierarchy_are_run_one_after_the_other_each_result_besid
         item_above(third, 2),
     ]
     a_module.ui.addSelectedButton.click()
-    assert a_module.ui.queueListWidget.items == ["1. A: waiting", "2. B: waiting", "3. C: waiting"]
+    assert a_module.ui.queueListWidget.items == [
+        "1. Patient A, A: waiting",
+        "2. Patient B, B: waiting",
+        "3. Patient C, C: waiting",
+    ]
     a_module.ui.runQueueButton.click()
-    assert a_module.ui.queueListWidget.items[0] == "1. A: running"
+    assert a_module.ui.queueListWidget.items[0] == "1. Patient A, A: running"
     assert not a_module.ui.runQueueButton.enabled
     assert a_module.ui.runButton.text == "Cancel"
     wait(a_module)
@@ -76,6 +80,9 @@ def test_patients_of_the_hierarchy_are_run_one_after_the_other_each_result_besid
     for node in (first, third):
         assert item_above(result_of(node), 1) == item_above(node, 1)
     assert not a_module.ui.runOnCpuButton.visible
+    # The log goes into reports of problems.
+    assert not any("Patient" in line for line in a_module.ui.logText.lines)
+    assert "Patient" not in a_module.ui.statusLabel.text
 
 
 def test_cancel_stops_the_queue_and_what_waits_can_be_started_again(a_module):
@@ -132,7 +139,7 @@ def test_a_volume_that_is_removed_leaves_the_queue(a_module):
     a_module.ui.addAllPetButton.click()
     slicer.mrmlScene.RemoveNode(nodes[0])
     a_module.widget.updatePanels()
-    assert a_module.ui.queueListWidget.items == ["1. B: waiting"]
+    assert a_module.ui.queueListWidget.items == ["1. Patient B, B: waiting"]
     a_module.ui.queueListWidget.setCurrentRow(0)
     a_module.ui.removeFromQueueButton.click()
     assert a_module.ui.queueListWidget.items == []

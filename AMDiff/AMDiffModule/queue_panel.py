@@ -8,7 +8,7 @@ import vtk
 from .export import reason_unusable
 from .node_marks import is_in_suv
 from .run_queue import ItemState, RunQueue
-from .subject_hierarchy import modality_of, volumes_under
+from .subject_hierarchy import modality_of, subject_name, volumes_under
 from .translation import _
 
 
@@ -33,7 +33,7 @@ class QueuePanel:
                 self.queue.items.remove(item)
         running = self.host.logic.isRunning
         labels = [
-            f"{number}. {item.label()}"
+            f"{number}. {_whose(item.volume)}{item.label()}"
             for number, item in enumerate(self.queue.items, start=1)
             if slicer.mrmlScene.IsNodePresent(item.volume)
         ]
@@ -89,3 +89,9 @@ class QueuePanel:
 
     def _on_run(self, checked=False) -> None:
         self.host.runPanel.run(self.queue)
+
+
+def _whose(volume) -> str:
+    """The patient's name, which tells volumes of one name apart; in this list only, never in the log."""
+    name = subject_name(volume)
+    return f"{name}, " if name else ""

@@ -36,6 +36,15 @@ def modality_of(volume_node) -> str:
     return hierarchy.GetItemAttribute(item, name) or ""
 
 
+def subject_name(volume_node) -> str:
+    """Return the name of the subject (the patient) that the volume belongs to; empty without one."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(volume_node.GetScene())
+    item = hierarchy.GetItemByDataNode(volume_node)
+    level = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMLevelPatient()
+    subject = hierarchy.GetItemAncestorAtLevel(item, level)
+    return hierarchy.GetItemName(subject) if subject != hierarchy.GetInvalidItemID() else ""
+
+
 def volumes_under(scene, items) -> list:
     """Return the volume nodes of these subject hierarchy items and of all below them, each once."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
