@@ -6,6 +6,9 @@ from .job import Job, JobState
 from .job_folder import JobFolder
 from .worker import describe_command, find_python, library_root, worker_environment
 
+# It writes nothing, so that there is nothing to wait for when it is no longer wanted.
+_GRACE_S = 0.1
+
 
 class Inquiry:
     """A running `AMDiffLib.describe`; `facts` or `problem` is there when `poll` has returned True."""
@@ -21,7 +24,12 @@ class Inquiry:
         command = describe_command(find_python(slicer_home), arguments)
         self._folder = folder or JobFolder()
         try:
-            self._job = Job(command, environment=worker_environment(root), folder=self._folder.path)
+            self._job = Job(
+                command,
+                environment=worker_environment(root),
+                folder=self._folder.path,
+                grace_s=_GRACE_S,
+            )
         except BaseException:
             self._folder.remove()
             raise
