@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import slicer
@@ -50,28 +51,53 @@ def projected_outlines(segmentation_node):
     append = vtk.vtkAppendPolyData()
     append.AddInputData(vtk.vtkPolyData())
     for segment_id in segmentation.GetSegmentIDs():
-        if is_lesion(segmentation.GetSegment(segment_id)) and display.GetSegmentVisibility(segment_id):
-            labels = slicer.vtkOrientedImageData()
-            segmentation_node.GetBinaryLabelmapRepresentation(segment_id, labels)
-            if not labels.IsEmpty():
-                append.AddInputData(_projected_outline(labels))
+        segment = segmentation.GetSegment(segment_id)
+        if is_lesion(segment) and display.GetSegmentVisibility(segment_id):
+            voxels = _cropped_voxels(segment)
+            if voxels is not None:
+                append.AddInputData(_projected_outline(*voxels))
     append.Update()
     return append.GetOutput()
 
 
-def _projected_outline(labels):
-    """Project a binary label map along anterior-posterior and return its outline in RAS."""
-    pitch = min(labels.GetSpacing())
-    world_to_image = vtk.vtkMatrix4x4()
-    labels.GetWorldToImageMatrix(world_to_image)
-    transform = vtk.vtkTransform()
-    transform.SetMatrix(world_to_image)
+def _cropped_voxels(segment):
+    """Return the box around a segment's voxels (1 inside), their matrix to RAS and the finest spacing.
+
+    Taken out of the label map that the segments share: a copy of all of it for each would take a second.
+    """
+    from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+
+    name = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
+    labels = segment.GetRepresentation(name)
+    if labels is None or labels.IsEmpty():
+        return None
+    shape, extent = labels.GetDimensions()[::-1], labels.GetExtent()
+    inside = vtk_to_numpy(labels.GetPointData().GetScalars()).reshape(shape) == segment.GetLabelValue()
+    box = []
+    for axis in range(3):
+        planes = inside.any(axis=tuple(other for other in range(3) if other != axis)).nonzero()[0]
+        if len(planes) == 0:
+            return None
+        box.append(slice(int(planes[0]), int(planes[-1]) + 1))
     voxels = vtk.vtkImageData()
-    voxels.SetExtent(labels.GetExtent())
-    voxels.GetPointData().ShallowCopy(labels.GetPointData())
-    bounds = [0.0] * 6
-    labels.GetBounds(bounds)
-    right, anterior, superior = bounds[0:2], bounds[2:4], bounds[4:6]
+    starts = [extent[2 * axis] + box[2 - axis].start for axis in range(3)]
+    ends = [extent[2 * axis] + box[2 - axis].stop - 1 for axis in range(3)]
+    voxels.SetExtent(*(end for pair in zip(starts, ends, strict=True) for end in pair))
+    cropped = inside[tuple(box)].astype("uint8").ravel()
+    voxels.GetPointData().SetScalars(numpy_to_vtk(cropped, deep=True))
+    to_ras = vtk.vtkMatrix4x4()
+    labels.GetImageToWorldMatrix(to_ras)
+    return voxels, to_ras, min(labels.GetSpacing())
+
+
+def _projected_outline(voxels, to_ras, pitch: float):
+    """Project binary voxels along anterior-posterior on pixels of `pitch` mm; return the outline in RAS."""
+    ranges = _ranges_in_ras(voxels, to_ras)
+    counts = [math.ceil((high - low) / pitch) for low, high in ranges]
+    (right, _last), (anterior, posterior), (superior, _last) = ranges
+    to_voxels = vtk.vtkTransform()
+    to_voxels.SetMatrix(to_ras)
+    to_voxels.Inverse()
     # Columns: the picture's x is right, its y superior, its z anterior.
     axes = vtk.vtkMatrix4x4()
     axes.DeepCopy((1, 0, 0, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1))
@@ -79,28 +105,36 @@ def _projected_outline(labels):
     reslice = vtk.vtkImageReslice()
     reslice.SetInputData(voxels)
     reslice.SetResliceAxes(axes)
-    reslice.SetResliceTransform(transform)
+    reslice.SetResliceTransform(to_voxels)
     reslice.SetInterpolationModeToNearestNeighbor()
     reslice.SetOutputDimensionality(3)
     reslice.SetOutputSpacing(pitch, pitch, pitch)
-    reslice.SetOutputOrigin(right[0] - pitch, superior[0] - pitch, sum(anterior) / 2.0)
-    columns, rows, planes = (math.ceil((high - low) / pitch) for low, high in (right, superior, anterior))
-    reslice.SetOutputExtent(0, columns + 2, 0, rows + 2, 0, 0)
+    # From half a pixel outside of the first face, so that the outline runs along the faces.
+    reslice.SetOutputOrigin(right - pitch / 2.0, superior - pitch / 2.0, (anterior + posterior) / 2.0)
+    reslice.SetOutputExtent(0, counts[0] + 1, 0, counts[2] + 1, 0, 0)
     reslice.SetSlabModeToMax()
-    reslice.SetSlabNumberOfSlices(planes + 1)
+    reslice.SetSlabNumberOfSlices(counts[1] + 1)
 
     contour = vtk.vtkContourFilter()
     contour.SetInputConnection(reslice.GetOutputPort())
     contour.SetValue(0, 0.5)
     lines = vtk.vtkStripper()
     lines.SetInputConnection(contour.GetOutputPort())
-    to_ras = vtk.vtkTransform()
-    to_ras.SetMatrix(axes)
+    from_picture = vtk.vtkTransform()
+    from_picture.SetMatrix(axes)
     outline = vtk.vtkTransformPolyDataFilter()
     outline.SetInputConnection(lines.GetOutputPort())
-    outline.SetTransform(to_ras)
+    outline.SetTransform(from_picture)
     outline.Update()
     return outline.GetOutput()
+
+
+def _ranges_in_ras(voxels, to_ras) -> list[tuple[float, float]]:
+    """Return from where to where the voxels reach, face to face, along R, A and S in mm."""
+    extent = voxels.GetExtent()
+    faces = [(extent[2 * axis] - 0.5, extent[2 * axis + 1] + 0.5) for axis in range(3)]
+    corners = [to_ras.MultiplyPoint((*corner, 1.0))[:3] for corner in itertools.product(*faces)]
+    return [(min(axis), max(axis)) for axis in zip(*corners, strict=True)]
 
 
 def _outline_model(scene):
