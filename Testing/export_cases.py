@@ -77,11 +77,13 @@ def results_of(folder: Path, volume: PetVolume) -> Path:
     write_denoised(folder / "denoised.nrrd", volume, denoised)
     write_segmentation(folder / "segmentation.seg.nrrd", volume, lesions, organs)
     measurements = measure(denoised, lesions, organs, volume=volume)
-    measurements.to_json(folder / "measurements.json")
+    low_count = measure(volume.suv, lesions, organs, volume=volume)
+    measurements.to_json(folder / "measurements.json", low_count)
+    measurements.to_csv(folder / "measurements.csv", low_count)
     report = {
         "format": "amdiff-report",
         "software": {"name": "AMDiff", "version": "9.8.7"},
-        "input": {"series_uid": volume.source.get("series_uid")},
+        "input": dict(volume.source),
         "model": {"name": "amdiff-test", "sha256": WEIGHTS},
         "run": {"steps": 1},
         "warnings": [],
