@@ -121,11 +121,9 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the simulator; return the exit code."""
+def main(arguments: list[str] | None = None, *, cancellation: Cancellation | None = None) -> int:
+    """Run the simulator until it is done or `cancellation` is requested; return the exit code."""
     options = parser().parse_args(arguments)
-    cancellation = Cancellation()
-    stop_on_signals(cancellation)
     if options.progress == "json":
         reporter: SilentReporter = JsonLinesReporter(
             command.take_stdout_for_json(), cancellation=cancellation
@@ -237,4 +235,6 @@ def _positive(text: str) -> int:
 
 
 if __name__ == "__main__":
-    command.end(main())
+    stop = Cancellation()
+    stop_on_signals(stop)
+    command.end(main(cancellation=stop))

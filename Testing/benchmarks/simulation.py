@@ -77,7 +77,7 @@ def one_subject(name: str, voxel: str, device: str) -> dict:
     stages: dict[str, dict[str, float]] = {}
 
     def timed(stage: str, work, *arguments, **options):
-        began = time.perf_counter()
+        began, cpu = time.perf_counter(), time.process_time()
         result = work(*arguments, **options)
         if device == "cuda":
             torch.cuda.synchronize()
@@ -101,7 +101,10 @@ def one_subject(name: str, voxel: str, device: str) -> dict:
         "device": device,
         "levels": len(LEVELS_PERCENT),
         "stages": stages,
-        "seconds": round(sum(stage["seconds"] for stage in stages.values()), 2),
+        **{
+            kind: round(sum(stage[kind] for stage in stages.values()), 2)
+            for kind in ("seconds", "cpu_seconds")
+        },
         "peak_gb": round(peak_gb(device), 2),
     }
 
@@ -178,13 +181,18 @@ def per_slice(work, device: str, repeats: int = 3) -> float:
 def print_tables(figures: dict) -> None:
     """Print what was measured."""
     print(f"torch {figures['torch']}, {figures['threads']} threads\n")
-    print("one whole-body subject, two count levels: seconds (peak GB up to the end of the stage)")
+    print(
+        "one whole-body subject, two count levels: seconds by the clock, seconds of CPU (which other load on"
+    )
+    print("the computer does not lengthen as much), peak memory up to the end of the stage")
     for subject in figures["subjects"]:
         voxel = " x ".join(f"{side:g}" for side in subject["voxel_mm"])
         print(f"  {subject['scanner']} {voxel} mm, {subject['shape']} voxels, {subject['device']}:")
-        for name, stage in subject["stages"].items():
-            print(f"    {name:15s} {stage['seconds']:8.2f} s  ({stage['peak_gb']:.2f} GB)")
-        print(f"    {'all':15s} {subject['seconds']:8.2f} s  ({subject['peak_gb']:.2f} GB)")
+        for name, stage in {**subject["stages"], "all": subject}.items():
+            print(
+                f"    {name:15s} {stage['seconds']:8.2f} s {stage['cpu_seconds']:8.2f} s "
+                f"{stage['peak_gb']:6.2f} GB"
+            )
     print("\nprojector, 144 x 144 x 4 mm, 168 angles, milliseconds a slice")
     for row in figures["projector"]:
         print(
