@@ -201,9 +201,9 @@ def outline_bounds(lines) -> np.ndarray:
 
 def test_lesions_are_outlined_on_the_mips_where_they_project(a_host, a_case):
     display, segmentation = a_case.segmentation.GetDisplayNode(), a_case.segmentation.GetSegmentation()
-    both = outline_bounds(projected_outlines(a_case.segmentation))
+    both = outline_bounds(projected_outlines(a_case.segmentation, a_case.denoised))
     display.SetSegmentVisibility(segmentation.GetSegmentIdBySegmentName("Lesion 2"), False)
-    front = outline_bounds(projected_outlines(a_case.segmentation))
+    front = outline_bounds(projected_outlines(a_case.segmentation, a_case.denoised))
     # Lesion 1 is 3 x 3 x 3 voxels; its outline runs along their faces: exactly where the finest voxel size,
     # 3 mm along S, divides them, else to half of it.
     centre, half = np.array(centre_ras(FRONT)), 1.5 * np.array(SPACING_MM)
@@ -212,7 +212,7 @@ def test_lesions_are_outlined_on_the_mips_where_they_project(a_host, a_case):
         np.testing.assert_allclose(front[axis], faces, atol=tolerance)
     assert both[2, 0] < front[2, 0] - 30.0
     display.SetSegmentVisibility(segmentation.GetSegmentIdBySegmentName("Lesion 1"), False)
-    assert projected_outlines(a_case.segmentation).GetNumberOfPoints() == 0
+    assert projected_outlines(a_case.segmentation, a_case.denoised).GetNumberOfPoints() == 0
 
 
 def test_an_oblique_lesion_projects_along_the_patients_axis(a_host, a_case):
@@ -228,7 +228,7 @@ def test_an_oblique_lesion_projects_along_the_patients_axis(a_host, a_case):
     segment_id = node.GetSegmentation().AddEmptySegment("bar", "bar")
     slicer.util.updateSegmentBinaryLabelmapFromArray(bar, node, segment_id, volume)
     node.GetSegmentation().GetSegment(segment_id).SetTag("TerminologyEntry", "~~SCT^108369006^Neoplasm~")
-    bounds = outline_bounds(projected_outlines(node))
+    bounds = outline_bounds(projected_outlines(node, volume))
     # 25 voxels of 4 mm, and the ends of a bar 5 mm wide.
     assert bounds[0, 1] - bounds[0, 0] == pytest.approx((25 * 4.0 + 5.0) / np.sqrt(2), abs=4.0)
 

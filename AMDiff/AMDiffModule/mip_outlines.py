@@ -10,17 +10,18 @@ import vtk
 
 from .display import is_lesion
 from .reading_layout import MIP, slice_views
+from .segment_voxels import layers_of
 from .translation import _
 
 _ATTRIBUTE = "AMDiff.mipOutlines"
 _LINE_WIDTH = 2
 
 
-def show_mip_outlines(scene, segmentation_node, *, visible: bool) -> None:
+def show_mip_outlines(scene, segmentation_node, volume_node, *, visible: bool) -> None:
     """Outline the lesions that are shown, as they project along the patient's anterior axis, on the MIPs."""
     mips = _mip_ids(scene)
     model = _outline_model(scene)
-    model.SetAndObservePolyData(projected_outlines(segmentation_node))
+    model.SetAndObservePolyData(projected_outlines(segmentation_node, volume_node))
     display = model.GetDisplayNode()
     display.RemoveAllViewNodeIDs()
     for identity in mips:
@@ -45,34 +46,28 @@ def keep_off_mips(scene, segmentation_node) -> None:
     display.EndModify(modifying)
 
 
-def projected_outlines(segmentation_node):
-    """Return the outlines of the shown lesions, one by one, as lines in RAS (vtkPolyData)."""
+def projected_outlines(segmentation_node, volume_node):
+    """Return the outlines of the shown lesions on the volume's grid, as lines in RAS (vtkPolyData)."""
     display, segmentation = segmentation_node.GetDisplayNode(), segmentation_node.GetSegmentation()
+    to_ras = vtk.vtkMatrix4x4()
+    volume_node.GetIJKToRASMatrix(to_ras)
     append = vtk.vtkAppendPolyData()
     append.AddInputData(vtk.vtkPolyData())
-    for segment_id in segmentation.GetSegmentIDs():
-        segment = segmentation.GetSegment(segment_id)
-        if is_lesion(segment) and display.GetSegmentVisibility(segment_id):
-            voxels = _cropped_voxels(segment)
-            if voxels is not None:
-                append.AddInputData(_projected_outline(*voxels))
+    for layer in layers_of(segmentation_node, volume_node):
+        for label, segment_id in layer.segment_ids.items():
+            if is_lesion(segmentation.GetSegment(segment_id)) and display.GetSegmentVisibility(segment_id):
+                voxels = _cropped_voxels(layer, label)
+                if voxels is not None:
+                    append.AddInputData(_projected_outline(voxels, to_ras, min(volume_node.GetSpacing())))
     append.Update()
     return append.GetOutput()
 
 
-def _cropped_voxels(segment):
-    """Return the box around a segment's voxels (1 inside), their matrix to RAS and the finest spacing.
+def _cropped_voxels(layer, label: int):
+    """Return the box around a label's voxels, 1 inside, at their indices in the volume; None without any."""
+    from vtk.util.numpy_support import numpy_to_vtk
 
-    Taken out of the label map that the segments share: a copy of all of it for each would take a second.
-    """
-    from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
-
-    name = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
-    labels = segment.GetRepresentation(name)
-    if labels is None or labels.IsEmpty():
-        return None
-    shape, extent = labels.GetDimensions()[::-1], labels.GetExtent()
-    inside = vtk_to_numpy(labels.GetPointData().GetScalars()).reshape(shape) == segment.GetLabelValue()
+    inside = layer.labels == label
     box = []
     for axis in range(3):
         planes = inside.any(axis=tuple(other for other in range(3) if other != axis)).nonzero()[0]
@@ -80,14 +75,12 @@ def _cropped_voxels(segment):
             return None
         box.append(slice(int(planes[0]), int(planes[-1]) + 1))
     voxels = vtk.vtkImageData()
-    starts = [extent[2 * axis] + box[2 - axis].start for axis in range(3)]
-    ends = [extent[2 * axis] + box[2 - axis].stop - 1 for axis in range(3)]
-    voxels.SetExtent(*(end for pair in zip(starts, ends, strict=True) for end in pair))
+    first = [layer.box[axis].start + box[axis].start for axis in (2, 1, 0)]
+    length = [box[axis].stop - box[axis].start for axis in (2, 1, 0)]
+    voxels.SetExtent(*(end for a, n in zip(first, length, strict=True) for end in (a, a + n - 1)))
     cropped = inside[tuple(box)].astype("uint8").ravel()
     voxels.GetPointData().SetScalars(numpy_to_vtk(cropped, deep=True))
-    to_ras = vtk.vtkMatrix4x4()
-    labels.GetImageToWorldMatrix(to_ras)
-    return voxels, to_ras, min(labels.GetSpacing())
+    return voxels
 
 
 def _projected_outline(voxels, to_ras, pitch: float):

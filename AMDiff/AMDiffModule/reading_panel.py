@@ -121,7 +121,7 @@ class ReadingPanel:
         """Let the outlines on the MIPs follow what is edited, hidden or shown."""
         if (nodes := self.host.results()) is not None:
             visible = self.host.parameterNode.showLesions
-            show_mip_outlines(slicer.mrmlScene, nodes.segmentation, visible=visible)
+            show_mip_outlines(slicer.mrmlScene, nodes.segmentation, nodes.denoised, visible=visible)
 
     def _look(self) -> Look:
         parameters = self.host.parameterNode

@@ -72,7 +72,7 @@ def fill_views(scene, nodes, look: Look) -> None:
     show_table(scene, nodes.table)
     keep_off_mips(scene, nodes.segmentation)
     show_lesions_and_organs(nodes.segmentation, lesions=look.lesions, organs=look.organs)
-    show_mip_outlines(scene, nodes.segmentation, visible=look.lesions)
+    show_mip_outlines(scene, nodes.segmentation, nodes.denoised, visible=look.lesions)
 
 
 def fit_to_patient(scene, nodes) -> None:
