@@ -83,6 +83,7 @@ def one_subject(name: str, voxel: str, device: str) -> dict:
             torch.cuda.synchronize()
         stages[stage] = {
             "seconds": round(time.perf_counter() - began, 2),
+            "cpu_seconds": round(time.process_time() - cpu, 2),
             "peak_gb": round(peak_gb(device), 2),
         }
         return result
