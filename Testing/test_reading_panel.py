@@ -21,7 +21,7 @@ from AMDiffModule.reading_layout import (
     view_tag,
 )
 from AMDiffModule.worker import installed_models
-from reading_cases import BACK, add_results, centre_ras
+from reading_cases import BACK, FRONT, add_results, centre_ras
 from slicer_host import open_host
 from slicer_stand_ins import open_module, process_events
 from test_reading_layout import add_ct
@@ -137,6 +137,18 @@ def test_a_click_on_a_lesions_row_brings_it_into_the_middle_of_every_plane(a_mod
     table.click_row(-1)
     axial = a_module.host.scene.GetSingletonNode(view_tag(LOW_COUNT, "Axial"), "vtkMRMLSliceNode")
     assert axial.GetSliceOffset() == pytest.approx(centre_ras(BACK)[2])
+
+
+def test_another_layout_opens_at_the_lesion_that_was_read_and_another_patient_at_the_first(a_module, a_case):
+    slicer.app.layoutManager().table_views[1].click_row(1)
+    a_module.ui.denoisedOnlyButton.click()
+    process_events()
+    axial = a_module.host.scene.GetSingletonNode(view_tag(DENOISED, "Axial"), "vtkMRMLSliceNode")
+    assert axial.GetSliceOffset() == pytest.approx(centre_ras(BACK)[2])
+    other = add_results(a_module.host.scene, a_module.folder, "another PET")
+    a_module.ui.inputSelector.setCurrentNode(other.input)
+    process_events()
+    assert axial.GetSliceOffset() == pytest.approx(centre_ras(FRONT)[2])
 
 
 def test_what_the_reader_moved_stays_when_a_choice_is_made(a_module, a_case):

@@ -139,6 +139,14 @@ def centre_views(scene, ras: tuple[float, float, float]) -> None:
         crosshair.SetCrosshairMode(slicer.vtkMRMLCrosshairNode.ShowBasic)
 
 
+def marked_point(scene) -> tuple[float, float, float] | None:
+    """Return the point that was last marked, in mm RAS; None when nothing is marked."""
+    crosshair = scene.GetSingletonNode("default", "vtkMRMLCrosshairNode")
+    if crosshair is None or crosshair.GetCrosshairMode() == crosshair.NoCrosshair:
+        return None
+    return tuple(crosshair.GetCrosshairRAS())
+
+
 def _half(volume: str) -> str:
     """Return axial over coronal and sagittal, and the MIP, which is as tall as the patient, beside them."""
     upright = _row((500, _slice_view(volume, "Coronal")), (500, _slice_view(volume, "Sagittal")))

@@ -17,6 +17,7 @@ from .reading_layout import (
     SIDE_BY_SIDE,
     TABLE_TAG,
     centre_views,
+    marked_point,
     show_layout,
     show_table,
     shown_layout,
@@ -111,7 +112,8 @@ class ReadingPanel:
     def _on_layout_settled(self) -> None:
         self._fit_timer.stop()
         if (nodes := self.host.results()) is not None:
-            fit_to_patient(slicer.mrmlScene, nodes)
+            fill_views(slicer.mrmlScene, nodes, self._look())
+            fit_to_patient(slicer.mrmlScene, nodes, at=marked_point(slicer.mrmlScene))
 
     def _on_layout_node(self, caller, event) -> None:
         if shown_layout(slicer.mrmlScene) != self._layout:
@@ -155,7 +157,8 @@ class ReadingPanel:
         if shown is None or shown[0] != case:
             self._observe(nodes)
             self._connect_table()
-            fit_to_patient(slicer.mrmlScene, nodes)
+            at = None if another_patient else marked_point(slicer.mrmlScene)
+            fit_to_patient(slicer.mrmlScene, nodes, at=at)
             self._fit_timer.start()
 
     def _show_lesion_list(self) -> None:

@@ -75,8 +75,9 @@ def fill_views(scene, nodes, look: Look) -> None:
     show_mip_outlines(scene, nodes.segmentation, nodes.denoised, visible=look.lesions)
 
 
-def fit_to_patient(scene, nodes) -> None:
-    """Fit the body into the views and go to the first lesion, where there is one."""
+def fit_to_patient(scene, nodes, *, at: tuple[float, float, float] | None = None) -> None:
+    """Fit the body into the views and go to the point `at`, in mm RAS, or else to the first lesion."""
     fit_views(scene, body=body_extent(nodes.denoised), volume=volume_extent(nodes.denoised))
-    if (lesion := first_lesion_ras(nodes.table)) is not None:
-        centre_views(scene, lesion)
+    point = at or first_lesion_ras(nodes.table)
+    if point is not None:
+        centre_views(scene, point)
