@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import slicer
 import vtk
+from AMDiffModule.difference import DifferenceImpossible
 from AMDiffModule.fusion import find_ct
 from AMDiffModule.mip_outlines import keep_off_mips, projected_outlines
+from AMDiffModule.node_marks import remember_low_count_agrees
 from AMDiffModule.reading_layout import (
     DENOISED,
     DENOISED_ONLY,
@@ -193,6 +195,19 @@ def test_a_volume_in_becquerel_is_shown_in_the_same_suv_window(a_host, tmp_path)
     assert low_count.GetWindowLevelMin() == 0.0
     assert not low_count.GetAutoWindowLevel()
     assert low_count.GetColorNode().GetName() == "InvertedGrey"
+
+
+def test_an_input_whose_suv_is_not_known_keeps_its_window_and_says_so(a_host, a_case):
+    a_case.input.GetDisplayNode().AutoWindowLevelOff()
+    a_case.input.GetDisplayNode().SetWindowLevelMinMax(10.0, 9000.0)
+    remember_low_count_agrees(a_case.denoised, False)
+    show_side_by_side(a_host.scene, a_case)
+    assert a_case.input.GetDisplayNode().GetWindowLevelMax() == 9000.0
+    assert a_case.denoised.GetDisplayNode().GetWindowLevelMax() == 7.0
+    for view in (*PLANES, MIP):
+        assert slice_node(a_host, LOW_COUNT, view).GetLayoutLabel() == "Low-count, SUV not known"
+    with pytest.raises(DifferenceImpossible, match="not those that the job read"):
+        fill_views(a_host.scene, a_case, Look(difference=True))
 
 
 def outline_bounds(lines) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import slicer
 import vtk
 
-from .node_marks import mark_as_suv, mark_as_synthetic, suv_factor_of_input
+from .node_marks import low_count_agrees, mark_as_suv, mark_as_synthetic, suv_factor_of_input
 from .scene_import import DENOISED_ROLE
 from .subject_hierarchy import put_beside
 from .translation import _
@@ -51,6 +51,13 @@ def _make_difference(scene, nodes):
             _("'{name}' no longer lies on the grid of its result, so there is no difference to show.").format(
                 name=nodes.input.GetName()
             )
+        )
+    if not low_count_agrees(nodes.denoised):
+        raise DifferenceImpossible(
+            _(
+                "The values of '{name}' in the scene are not those that the job read from its files, so the "
+                "difference would mislead."
+            ).format(name=nodes.input.GetName())
         )
     before, after = float(low_count.mean()), float(denoised.mean())
     if not before / _LARGEST_MEAN_RATIO < after < before * _LARGEST_MEAN_RATIO:

@@ -19,6 +19,7 @@ TABLE_TAG = "AMDiffTable"
 _PLANES_GROUP, _MIP_GROUP = 72101, 72102
 # What the bar above each view says, and its colour: both tell the two volumes apart (Okabe-Ito).
 _LABELS = {LOW_COUNT: "Low-count", DENOISED: "Denoised (synthetic)"}
+_NOT_IN_SUV_LABEL = "Low-count, SUV not known"
 _DIFFERENCE_LABEL = "Denoised minus low-count"
 _CROSSHAIR_COLOR = (0.0, 0.45, 0.70)  # the default, light yellow, is lost on white
 _COLORS = {LOW_COUNT: "#0072B2", DENOISED: "#D55E00"}
@@ -30,6 +31,7 @@ class Volumes:
 
     low_count: object
     denoised: object
+    low_count_in_suv: bool = True
     difference: object | None = None
     ct: object | None = None
     pet_opacity: float = 0.5
@@ -109,6 +111,8 @@ def show_volumes(scene, volumes: Volumes) -> None:
     for volume, view, slice_node, composite in slice_views(scene, *PLANES, MIP):
         pet = volumes.low_count if volume == LOW_COUNT else volumes.denoised
         background, foreground, label = pet, None, _label(volume, view)
+        if volume == LOW_COUNT and not volumes.low_count_in_suv:
+            label = _NOT_IN_SUV_LABEL
         if view != MIP:
             if volume == DENOISED and volumes.difference is not None:
                 background, label = volumes.difference, _DIFFERENCE_LABEL

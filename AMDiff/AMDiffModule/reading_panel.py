@@ -11,6 +11,7 @@ from .fusion import find_ct
 from .lesion_table import lesion_rows
 from .measurement_table import lesion_ras
 from .mip_outlines import show_mip_outlines
+from .node_marks import low_count_agrees
 from .reading_layout import (
     DENOISED_ONLY,
     MIP_ONLY,
@@ -197,7 +198,8 @@ class ReadingPanel:
 
     def _observe(self, nodes) -> None:
         self._drop_observations()
-        self._same_window = SameWindow(self.host, nodes, self._check_suv_button)
+        if low_count_agrees(nodes.denoised):
+            self._same_window = SameWindow(self.host, nodes, self._check_suv_button)
         segmentation, modified = nodes.segmentation.GetSegmentation(), vtk.vtkCommand.ModifiedEvent
         edited = ("SegmentAdded", "SegmentRemoved", "SegmentModified", "SourceRepresentationModified")
         self._observations = [

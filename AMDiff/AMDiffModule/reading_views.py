@@ -9,7 +9,7 @@ from .display import INVERTED_GREY, USUAL_SUV_WINDOW, show_lesions_and_organs, u
 from .fusion import use_soft_tissue_window
 from .measurement_table import first_lesion_ras
 from .mip_outlines import keep_off_mips, show_mip_outlines
-from .node_marks import suv_factor_of_input
+from .node_marks import low_count_agrees, suv_factor_of_input
 from .reading_layout import (
     SIDE_BY_SIDE,
     Volumes,
@@ -46,8 +46,14 @@ def show_side_by_side(scene, nodes, look: Look | None = None) -> None:
 
 
 def use_windows(nodes, look: Look) -> None:
-    """Show both volumes in the chosen SUV window and colours, whatever the unit of the input."""
-    for node, factor in ((nodes.denoised, 1.0), (nodes.input, suv_factor_of_input(nodes.denoised))):
+    """Show both volumes in the chosen SUV window and colours, whatever the unit of the input.
+
+    An input whose values are not those that the job read keeps its own window: its SUV is not known.
+    """
+    shown = [(nodes.denoised, 1.0)]
+    if low_count_agrees(nodes.denoised):
+        shown.append((nodes.input, suv_factor_of_input(nodes.denoised)))
+    for node, factor in shown:
         use_pet_window(node, upper_suv=look.suv_window, suv_factor=factor, color_node_id=look.color_node_id)
 
 
@@ -60,6 +66,7 @@ def fill_views(scene, nodes, look: Look) -> None:
     volumes = Volumes(
         low_count=nodes.input,
         denoised=nodes.denoised,
+        low_count_in_suv=low_count_agrees(nodes.denoised),
         difference=difference_of(scene, nodes) if look.difference else None,
         ct=look.ct,
         pet_opacity=look.pet_opacity,
