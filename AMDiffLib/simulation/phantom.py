@@ -94,6 +94,11 @@ class Phantom:
         )
 
 
+def person_of(seed: int | Sequence[int]) -> Person:
+    """Return habitus and sex of the person of this seed, without painting them."""
+    return draw_person(_stream(seed, "person"))
+
+
 def make_phantom(
     seed: int | Sequence[int],
     *,
@@ -114,13 +119,11 @@ def make_phantom(
         device: where the arrays are made and stay.
         healthy_share: how many people have no lesion, 0..1.
     """
-    seeds = [seed] if np.isscalar(seed) else list(seed)
 
     def draws(part: str) -> np.random.Generator:
-        # Each part has a stream of its own, so that a change to one leaves the others as they were.
-        return np.random.default_rng([*seeds, zlib.crc32(part.encode())])
+        return _stream(seed, part)
 
-    person = draw_person(draws("person"))
+    person = person_of(seed)
     uptake = vary_uptake(draw_uptake(draws("uptake")), draws("variants of uptake"))
     dz, dy, dx = spacing_mm
     shape = (
@@ -166,6 +169,12 @@ def make_phantom(
         height_cm=person.height_mm / 10,
         female=person.female,
     )
+
+
+def _stream(seed: int | Sequence[int], part: str) -> np.random.Generator:
+    # Each part has a stream of its own, so that a change to one leaves the others as they were.
+    seeds = [seed] if np.isscalar(seed) else list(seed)
+    return np.random.default_rng([*seeds, zlib.crc32(part.encode())])
 
 
 def _even(count: float) -> int:

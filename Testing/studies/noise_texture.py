@@ -22,27 +22,30 @@ from real_series import RealScan, box_around, describe, read_series
 from study_output import study_parser, table, write_json
 
 from AMDiffLib.simulation.acquisition import Measurement, acquire, counted
-from AMDiffLib.simulation.phantom import Phantom, make_phantom
+from AMDiffLib.simulation.phantom import Phantom, make_phantom, person_of
 from AMDiffLib.simulation.reconstruction import osem
 from AMDiffLib.simulation.scanner import SCANNERS, Scanner
 
 _DIRECTIONS = ("transaxial", "axial", "anterior-posterior", "left-right")
 _LAGS = 4
+_LEAST_DEPTH_MM = 6.0
 _MARGIN_MM = 60.0
 """Slices simulated beyond the box, so that scatter and filters see what they would in a whole body."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SimulatedLiver:
-    """Noise in the liver of one simulated person, by realisation, and the counts behind it.
+    """Noise in the liver of one simulated person, by realisation, and what stands behind it.
 
-    `sensitivity_factor` is what the preset's sensitivity was multiplied by for the prompts of the real scan.
+    `sensitivity_factor` is what the preset's sensitivity was multiplied by for the prompts of the real scan;
+    `anatomy` is the texture of the image reconstructed from the expected counts, without noise.
     """
 
     seed: int
     weight_kg: float
     height_cm: float
     sensitivity_factor: float
+    anatomy: NoiseTexture
     textures: list[NoiseTexture]
 
 
@@ -55,8 +58,8 @@ def main(arguments: list[str] | None = None) -> int:
         help="centre of the box of liver in the real series, mm, LPS",
     )  # fmt: skip
     parser.add_argument(
-        "--size", type=int, nargs=3, default=(14, 14, 14), metavar=("D", "H", "W"),
-        help="size of both boxes in voxels, slices first (default 14 14 14)",
+        "--size", type=int, nargs=3, default=(12, 12, 12), metavar=("D", "H", "W"),
+        help="size of both boxes in voxels, slices first (default 12 12 12)",
     )  # fmt: skip
     parser.add_argument("--preset", default="discovery-st", choices=sorted(SCANNERS))
     parser.add_argument("--people", type=int, default=6, help="simulated people (default 6)")
@@ -71,7 +74,10 @@ def main(arguments: list[str] | None = None) -> int:
     people, pictures = [], [(volume.suv, box)]
     scanner = _as_scanned(SCANNERS[options.preset], scan)
     for seed in _people_like(scan, options.seed):
-        liver, image, place = _simulate(scanner, scan, seed, options)
+        simulated = _simulate(scanner, scan, seed, options)
+        if simulated is None:
+            continue
+        liver, image, place = simulated
         people.append(liver)
         pictures.append((image, place))
         print(f"person {len(people)} of {options.people}", file=sys.stderr)
@@ -93,20 +99,20 @@ def _as_scanned(scanner: Scanner, scan: RealScan) -> Scanner:
 
 
 def _people_like(scan: RealScan, first_seed: int) -> Iterator[int]:
-    """Yield seeds of people of the patient's sex, within 8 kg and 8 cm of weight and height."""
+    """Yield seeds of people of the patient's sex, within 8 kg and 8 cm of weight and height, arms raised."""
     seed = first_seed
     while True:
-        person = make_phantom(seed, spacing_mm=(16.0, 16.0, 16.0))
-        alike = abs(person.weight_kg - scan.weight_kg) < 8 and abs(person.height_cm - scan.height_cm) < 8
-        if alike and person.female == scan.female:
+        person = person_of(seed)
+        alike = abs(person.weight_kg - scan.weight_kg) < 8 and abs(person.height_mm / 10 - scan.height_cm) < 8
+        if alike and person.female == scan.female and person.arms_up:
             yield seed
         seed += 1
 
 
 def _simulate(
     scanner: Scanner, scan: RealScan, seed: int, options
-) -> tuple[SimulatedLiver, np.ndarray, tuple[slice, ...]]:
-    """Scan one person; return its noise, and one image with its box to look at."""
+) -> tuple[SimulatedLiver, np.ndarray, tuple[slice, ...]] | None:
+    """Scan one person; return its noise, and one image with its box; None where the box does not fit."""
     half = tuple(size / 2 for size in scan.spacing_mm)
     field_of_view = 128 * scan.spacing_mm[2]
     phantom = make_phantom(
@@ -114,39 +120,50 @@ def _simulate(
     )
     whole = phantom.coarsened()
     place = _box_of_liver(whole, options.size)
+    if place is None:
+        return None
     margin = round(_MARGIN_MM / scan.spacing_mm[0])
     first, last = max(place[0].start - margin, 0), min(place[0].stop + margin, whole.suv.shape[0])
     slab = _slab(phantom, 2 * first, 2 * last)
     place = (slice(place[0].start - first, place[0].stop - first), *place[1:])
 
-    def scanned(scanner: Scanner) -> Measurement:
-        return acquire(slab, scanner, levels_percent=[100], seed=seed, injected_mbq=scan.injected_mbq)
-
-    expected = scanned(scanner).expected[:, place[0]].sum(dtype=torch.float64) / options.size[0]
-    factor = float(scan.prompts_per_slice * scanner.tof_gain / expected)
-    measurement = scanned(replace(scanner, sensitivity=scanner.sensitivity * factor))
+    measurement = acquire(slab, scanner, levels_percent=[100], seed=seed, injected_mbq=scan.injected_mbq)
+    prompts = float(measurement.expected[:, place[0]].sum(dtype=torch.float64)) / scanner.tof_gain
+    factor = scan.prompts_per_slice / (prompts / options.size[0])
+    measurement = _with_sensitivity(measurement, factor)
     settings = scanner.reconstruction_on(scan.spacing_mm)
+    noise_free = osem(replace(measurement, counts={100.0: measurement.expected}), settings)[100.0]
     textures = []
     for number in range(options.realisations):
         noisy = counted(measurement, levels_percent=[100], seed=1000 * seed + number)
         image = osem(noisy, settings)[100.0].cpu().numpy()
         textures.append(noise_texture(image[place], lags=_LAGS))
     liver = SimulatedLiver(
-        seed=seed, weight_kg=phantom.weight_kg, height_cm=phantom.height_cm, sensitivity_factor=factor,
+        seed=seed,
+        weight_kg=phantom.weight_kg,
+        height_cm=phantom.height_cm,
+        sensitivity_factor=factor,
+        anatomy=noise_texture(noise_free.cpu().numpy()[place], lags=_LAGS),
         textures=textures,
-    )  # fmt: skip
+    )
     return liver, image, place
 
 
-def _box_of_liver(phantom: Phantom, size: tuple[int, int, int]) -> tuple[slice, ...]:
-    """Return the box of `size` voxels within the liver whose surroundings are liver as far as possible."""
+def _with_sensitivity(measurement: Measurement, factor: float) -> Measurement:
+    """Return the measurement, without counts, of a scanner `factor` times as sensitive."""
+    parts = ("expected", "sensitivity", "unattenuated", "scatter", "randoms")
+    return replace(measurement, counts={}, **{name: getattr(measurement, name) * factor for name in parts})
+
+
+def _box_of_liver(phantom: Phantom, size: tuple[int, int, int]) -> tuple[slice, ...] | None:
+    """Return the box of `size` voxels deepest in the liver; None where it comes near another organ."""
     liver = (phantom.structures == phantom.structure_names.index("liver")).cpu().numpy()
     depth = scipy.ndimage.distance_transform_edt(liver, sampling=phantom.spacing_mm)
     # A filter's window of n voxels starts n // 2 before its centre.
     lowest = scipy.ndimage.minimum_filter(depth, size, mode="constant")
     centre = np.unravel_index(int(lowest.argmax()), lowest.shape)
-    if lowest[centre] == 0:
-        raise ValueError(f"No box of {tuple(size)} voxels fits the liver; give a smaller --size.")
+    if lowest[centre] < _LEAST_DEPTH_MM:
+        return None
     return tuple(slice(int(c) - n // 2, int(c) - n // 2 + n) for c, n in zip(centre, size, strict=True))
 
 
@@ -181,6 +198,8 @@ def _report(options, scan: RealScan, real: NoiseTexture, error: tuple, people: l
     )  # fmt: skip
     print(f"{scan.model}, septa {scan.collimator}, {scan.prompts_per_slice:,.0f} prompts a slice")
     print(table(["liver noise", "real", "s.e.", "simulated", "SD", "difference"], rows))
+    anatomy = [person.anatomy.variation for person in people]
+    print(f"coefficient of variation of the simulated livers without noise: {np.mean(anatomy):.3f}")
     factors = [person.sensitivity_factor for person in people]
     print(f"prompts of the real scan over those of the preset as it is: {np.mean(factors):.2f} in the mean")
     write_json(
@@ -192,7 +211,8 @@ def _report(options, scan: RealScan, real: NoiseTexture, error: tuple, people: l
             "mean_suv": {"real": real.mean, "simulated": [texture.mean for texture in textures]},
             "people": [
                 {"seed": p.seed, "weight_kg": p.weight_kg, "height_cm": p.height_cm,
-                 "sensitivity_factor": p.sensitivity_factor} for p in people
+                 "sensitivity_factor": p.sensitivity_factor, "anatomy_variation": p.anatomy.variation}
+                for p in people
             ],
         },
     )  # fmt: skip
