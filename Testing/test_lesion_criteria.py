@@ -165,7 +165,7 @@ def test_percist_without_a_liver_gives_sul_but_no_threshold(suv, organs):
     found = measured(suv, lesions_at(np.s_[44:48, 14:18, 14:18]), organs, percist=True, body=MAN)
     assert found.lesions[0].sul_peak is not None
     assert found.lesions[0].percist_measurable is None
-    assert any("3 cm sphere" in remark for remark in found.remarks)
+    assert any("sphere of 3 cm" in remark for remark in found.remarks)
 
 
 @pytest.mark.parametrize(

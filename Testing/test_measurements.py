@@ -136,7 +136,7 @@ def test_csv_is_one_table_with_units_in_its_names(a_volume, lesions, organs, tmp
     measured.to_csv(tmp_path / "measurements.csv")
     with (tmp_path / "measurements.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert [row["kind"] for row in rows] == ["lesion"] * 3 + ["total"] + ["organ"] * 7 + ["reference"] * 3
+    assert [row["kind"] for row in rows] == ["lesion"] * 3 + ["total"] + ["organ"] * 7 + ["reference"] * 2
     assert all("Not for diagnosis" in row["notice"] for row in rows)
     assert float(rows[0]["tlg_g"]) == pytest.approx(measured.lesions[0].tlg_g, rel=1e-5)
     assert rows[0]["name"] == "Lesion 1"

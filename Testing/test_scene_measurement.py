@@ -67,7 +67,8 @@ def test_measuring_the_scene_gives_the_table_that_the_job_wrote(nodes):
         *(f"Lesion {n}" for n in (1, 2, 3)),
         "All lesions",
         *("liver", "lung", "bone", "muscle", "kidney", "spleen", "aorta"),
-        *("liver reference", "liver 3 cm sphere", "blood pool reference"),
+        "liver reference",
+        "blood pool reference",
     ]
     update_table(nodes)
     assert cells(nodes.table) == before

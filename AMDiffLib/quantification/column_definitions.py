@@ -17,15 +17,16 @@ UPTAKE = {
     "mtv_suv_4_ml": "volume at SUV >= 4.0: voxels connected (by faces or edges) to such a voxel of the "
     "lesion, at most 10 mm outside it, not in another lesion",
     "tlg_suv_4_g": "total lesion glycolysis of that volume",
-    "mtv_41_percent_ml": "volume at 41 % or more of the lesion's SUVmax, contoured in the same way",
+    "mtv_41_percent_ml": "volume at 41 % or more of the lesion's SUVmax, contoured in the same way; where the "
+    "surroundings reach 41 % it takes in as much of them as lies within the 10 mm",
     "tlg_41_percent_g": "total lesion glycolysis of that volume",
     "suv_max_to_liver_ratio": "SUVmax of the lesion / SUVmean of the liver reference",
     "suv_max_to_blood_pool_ratio": "SUVmax of the lesion / SUVmean of the blood pool reference (aorta)",
-    "deauville_score": "from SUVmax: 2 not above the blood pool reference, 3 not above the liver 3 cm "
-    "sphere, 4 above it, 5 above 2 x it; of the total: the highest, 1 without accepted lesions",
+    "deauville_score": "from SUVmax: 2 not above the blood pool reference, 3 not above the liver "
+    "reference, 4 above it, 5 above 2 x it; of the total: the highest, 1 without accepted lesions",
     "sul_peak_g_per_ml": "SUVpeak x lean body mass (Janmahasatian 2005) / body weight",
     "percist_measurable": "whether SULpeak reaches the PERCIST threshold",
-    "percist_threshold_sul_g_per_ml": "1.5 x mean + 2 x standard deviation of SUL in the liver 3 cm sphere",
+    "percist_threshold_sul_g_per_ml": "1.5 x mean + 2 x standard deviation of SUL in the liver reference",
 }
 """Quantities that differ between the low-count input and the denoised volume."""
 

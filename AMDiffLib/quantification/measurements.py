@@ -18,7 +18,7 @@ from AMDiffLib.quantification.measured import (
     OrganMeasurement,
     TotalMeasurement,
 )
-from AMDiffLib.quantification.reference_regions import BLOOD_POOL, LIVER, LIVER_SPHERE, ReferenceUptake
+from AMDiffLib.quantification.reference_regions import BLOOD_POOL, LIVER, ReferenceUptake
 from AMDiffLib.quantification.response_criteria import (
     deauville_score,
     patient_deauville,
@@ -97,7 +97,7 @@ def in_steps(suv: np.ndarray, anatomy: Anatomy, options: MeasureOptions | None =
             remarks.append(f"No PERCIST: {reason}")
         else:
             sul = options.body.sul_per_suv()
-            threshold = percist_threshold(references[LIVER_SPHERE].suv_mean, references[LIVER_SPHERE].suv_sd)
+            threshold = percist_threshold(references[LIVER].suv_mean, references[LIVER].suv_sd)
             threshold = None if threshold is None else threshold * sul
     lesions = []
     for region in anatomy.lesions:
@@ -161,7 +161,7 @@ def _measure_lesion(
         deauville=deauville_score(
             highest,
             blood_pool_max=references[BLOOD_POOL].suv_max,
-            liver_max=references[LIVER_SPHERE].suv_max,
+            liver_max=references[LIVER].suv_max,
         )
         if options.deauville
         else None,

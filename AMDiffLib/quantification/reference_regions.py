@@ -1,6 +1,8 @@
 """Healthy tissue that lesions are compared with: liver and blood pool.
 
-Sources: a sphere of 3 cm in the liver: Wahl et al., From RECIST to PERCIST, J Nucl Med 2009;50 Suppl 1:122S.
+Source: Wahl et al., From RECIST to PERCIST, J Nucl Med 2009;50 Suppl 1:122S: a sphere of 3 cm in the liver, a
+cylinder of 1 by 2 cm in the descending aorta. A sphere deep in the liver also suffers least where the segment
+takes in some kidney or bowel.
 """
 
 from __future__ import annotations
@@ -13,21 +15,17 @@ import numpy as np
 from AMDiffLib.labels import ORGANS
 from AMDiffLib.quantification.grid import bounding_box, distance_mm, grown, voxel_volume_ml, within
 
-LIVER, LIVER_SPHERE, BLOOD_POOL = "liver reference", "liver 3 cm sphere", "blood pool reference"
+LIVER, BLOOD_POOL = "liver reference", "blood pool reference"
 
-LIVER_EROSION_MM = 10.0
 BLOOD_POOL_EROSION_MM = 5.0
 LESION_MARGIN_MM = 10.0
 SPHERE_RADIUS_MM = 15.0
-LEAST_LIVER_ML = 10.0
 LEAST_BLOOD_POOL_ML = 1.5  # PERCIST's cylinder in the aorta: 1 cm wide, 2 cm long
 
 _DEEPEST_MM = 60.0
 
 DEFINITIONS = {
-    LIVER: "liver voxels more than 10 mm (and one voxel) under the liver's surface and 10 mm from every "
-    "lesion, at least 10 mL of them",
-    LIVER_SPHERE: "sphere of 3 cm around the voxel that is deepest in the liver less 10 mm around every "
+    LIVER: "sphere of 3 cm around the voxel that is deepest in the liver less 10 mm around every "
     "lesion, all of it in there",
     BLOOD_POOL: "aorta voxels more than 5 mm (and one voxel) under the aorta's surface and 10 mm from every "
     "lesion, at least 1.5 mL of them",
@@ -77,24 +75,19 @@ def find_references(organs: np.ndarray, lesions: np.ndarray, spacing: Sequence[f
     liver = _Room.in_organ(organs == _LABELS["liver"], lesions, spacing)
     aorta = _Room.in_organ(organs == _LABELS["aorta"], lesions, spacing)
     indices = {
-        LIVER: liver.under_surface(LIVER_EROSION_MM),
-        LIVER_SPHERE: liver.sphere(SPHERE_RADIUS_MM),
+        LIVER: liver.sphere(SPHERE_RADIUS_MM),
         BLOOD_POOL: aorta.under_surface(BLOOD_POOL_EROSION_MM),
     }
     missing = []
-    for name, organ, least_ml in (
-        (LIVER, "liver", LEAST_LIVER_ML),
-        (BLOOD_POOL, "aorta", LEAST_BLOOD_POOL_ML),
-    ):
-        found_ml = indices[name].size * voxel_volume_ml(spacing)
-        if found_ml < least_ml:
-            missing.append(
-                f"No {name}: {found_ml:.1f} mL of the {organ} segment lie deep enough and away from lesions; "
-                f"{least_ml:g} mL are needed."
-            )
-            indices[name] = _NOTHING
-    if not indices[LIVER_SPHERE].size:
-        missing.append(f"No {LIVER_SPHERE} fits into the liver segment beside the lesions.")
+    if not indices[LIVER].size:
+        missing.append(f"No {LIVER}: no sphere of 3 cm fits into the liver segment beside the lesions.")
+    found_ml = indices[BLOOD_POOL].size * voxel_volume_ml(spacing)
+    if found_ml < LEAST_BLOOD_POOL_ML:
+        indices[BLOOD_POOL] = _NOTHING
+        missing.append(
+            f"No {BLOOD_POOL}: {found_ml:.1f} mL of the aorta segment lie deep enough and away from lesions; "
+            f"{LEAST_BLOOD_POOL_ML:g} mL are needed."
+        )
     return ReferenceRegions(indices=indices, missing=tuple(missing))
 
 
