@@ -172,7 +172,7 @@ def test_the_difference_comes_and_goes_in_the_denoised_planes(a_module, a_case):
     }
     assert (DENOISED, a_case.denoised.GetID()) in volumes_in_views(a_module, MIP)
     axial = scene.GetSingletonNode(view_tag(DENOISED, "Axial"), "vtkMRMLSliceNode")
-    assert axial.GetLayoutLabel() == "Denoised minus low-count"
+    assert axial.GetLayoutLabel() == "Difference"
     a_module.ui.showDifferenceCheckBox.checked = False
     assert (DENOISED, a_case.denoised.GetID()) in volumes_in_views(a_module, *PLANES)
     assert axial.GetLayoutLabel() == "Denoised (synthetic)"

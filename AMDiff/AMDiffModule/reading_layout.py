@@ -18,9 +18,9 @@ MIP = "Mip"
 TABLE_TAG = "AMDiffTable"
 _PLANES_GROUP, _MIP_GROUP = 72101, 72102
 # What the bar above each view says, and its colour: both tell the two volumes apart (Okabe-Ito).
-_LABELS = {LOW_COUNT: "Low-count", DENOISED: "Denoised (synthetic)"}
+_LABELS = {LOW_COUNT: "Low-count", DENOISED: "Denoised"}
 _NOT_IN_SUV_LABEL = "Low-count, SUV not known"
-_DIFFERENCE_LABEL = "Denoised minus low-count"
+_DIFFERENCE_LABEL = "Difference"
 _CROSSHAIR_COLOR = (0.0, 0.45, 0.70)  # the default, light yellow, is lost on white
 _COLORS = {LOW_COUNT: "#0072B2", DENOISED: "#D55E00"}
 
@@ -170,7 +170,11 @@ def _slice_view(volume: str, view: str) -> str:
 
 
 def _label(volume: str, view: str) -> str:
-    return f"{_LABELS[volume]} MIP" if view == MIP else _LABELS[volume]
+    """Return what a view's bar says; the bars of the narrow upright views have room for little."""
+    name = _LABELS[volume]
+    if view == MIP:
+        return f"{name} MIP"
+    return f"{name} (synthetic)" if volume == DENOISED and view == "Axial" else name
 
 
 def _property(name: str, value: str) -> str:
