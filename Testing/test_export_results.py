@@ -172,12 +172,21 @@ def test_identity_can_be_asked_for(case, tmp_path):
 
 def test_many_lesions_fit_on_the_page_and_the_rest_is_counted(case):
     results = read_results(case[1], read_pet(case[0]))
-    row = results.measurements["lesions"][0]
-    results.measurements["lesions"] += [{**row, "name": f"Lesion {n}", "label": n} for n in range(3, 61)]
-    _, artists = texts_of(results)
+    row = {**results.measurements["lesions"][0], "deauville_score": 4}
+    results.measurements["lesions"] += [
+        {**row, "name": f"Mediastinal lymph node {n}", "label": n} for n in range(3, 31)
+    ]
+    figure, artists = texts_of(results)
     words = " ".join(artist.get_text() for artist in artists)
-    assert "All 60 lesions" in words
-    assert "and 46 more" in words
+    assert "Deauville" in words
+    assert all(artist.get_window_extent().x1 < figure.bbox.width for artist in artists)
+    lesions = [artist for artist in artists if artist.get_text().startswith("Mediastinal")]
+    sites = [artist for artist in artists if artist.get_text() == "liver"]
+    assert max(artist.get_window_extent().x1 for artist in lesions) < max(
+        artist.get_window_extent().x0 for artist in sites
+    )
+    assert "All 30 lesions" in words
+    assert "and 16 more" in words
     assert all(artist.get_window_extent().y0 > 0 for artist in artists)
 
 

@@ -26,10 +26,9 @@ from AMDiffLib.export.software import (
 )
 from AMDiffLib.export.source_series import SourceSeries
 from AMDiffLib.image.decay import decay_reference
+from AMDiffLib.image.dicom_series import AI_IMAGE_TYPE
 from AMDiffLib.image.radionuclides import identify
 
-# PET images know no SECONDARY (PS3.3 C.8.9.4.1.1); the third value is free.
-AI_IMAGE_TYPE = "AI_DENOISED"
 SERIES_DESCRIPTION = "AMDiff denoised (AI-processed, not for diagnosis)"
 
 _LARGEST_STORED = 32767
@@ -80,6 +79,7 @@ def _common(source: SourceSeries, software: Software, now: datetime) -> Dataset:
     first = source.headers[0]
     image = Dataset()
     image.SOPClassUID = PositronEmissionTomographyImageStorage
+    # PET images know no SECONDARY (PS3.3 C.8.9.4.1.1); the third value is free.
     image.ImageType = ["DERIVED", "PRIMARY", AI_IMAGE_TYPE]
     image.InstanceCreationDate = image.ContentDate = now.strftime("%Y%m%d")
     image.InstanceCreationTime = image.ContentTime = now.strftime("%H%M%S")

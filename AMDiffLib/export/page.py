@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from AMDiffLib.export.page_tables import draw_lesions, draw_organs
-from AMDiffLib.export.result_set import ResultSet, is_rejected
+from AMDiffLib.export.result_set import Origin, ResultSet, is_rejected
 from AMDiffLib.export.software import MODEL_NAME, NOT_FOR_DIAGNOSIS
 from AMDiffLib.image.overview import mark_orientation, number_lesions, outline, show_suv
 from AMDiffLib.image.projection import project_coronal
@@ -158,9 +158,14 @@ def _foot(figure: Figure, results: ResultSet, now: datetime) -> None:
         f"{software.algorithm_name}, version {software.version}, weights {software.checksum[:16]}.   "
         f"Written {now:%Y-%m-%d %H:%M}.   {NOT_FOR_DIAGNOSIS}.",
     ]
-    if rejected:
-        shown = ", ".join(rejected[:6]) + (f" and {len(rejected) - 6} more" if len(rejected) > 6 else "")
-        lines.insert(0, f"Rejected by the reader and left out: {shown}.")
+    edited = [segment.name for segment in results.segments if segment.origin is not Origin.AUTOMATIC]
+    for names, what in (
+        (edited, "Drawn or changed by a reader"),
+        (rejected, "Rejected by a reader, left out"),
+    ):
+        if names:
+            more = f" and {len(names) - 6} more" if len(names) > 6 else ""
+            lines.insert(0, f"{what}: {', '.join(names[:6])}{more}.")
     lines += [f"Note: {warning}" for warning in list(results.report.get("warnings") or [])[:2]]
     wrapped = [part for line in lines for part in textwrap.wrap(line, 135)]
     for index, line in enumerate(reversed(wrapped)):

@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 _ROW = 0.163  # inches
 _MOST_LESIONS = 14
 _FONT_SIZE = 7.6
+_CHARACTER = 0.062  # inches, of a usual one
 
 # Heading, width in inches, alignment, column of the measurements, digits.
 _LESION_COLUMNS = (
-    ("Lesion", 0.95, "left", "name", None),
-    ("Site", 0.95, "left", "location", None),
+    ("Lesion", 0.80, "left", "name", None),
+    ("Site", 0.85, "left", "location", None),
     ("SUVmax", 0.68, "right", "suv_max_g_per_ml", 2),
     ("low-count", 0.72, "right", "low_count_suv_max_g_per_ml", 2),
     ("SUVmean", 0.72, "right", "suv_mean_g_per_ml", 2),
@@ -108,9 +109,12 @@ def _draw_row(
     figure: Figure, columns: list[tuple], row: dict, *, left: float, y: float, **style: object
 ) -> float:
     x = left
-    for _, width, alignment, key, digits in columns:
-        text = number_text(row.get(key), digits)
-        _write(figure, x if alignment == "left" else x + width, y, text[:22], ha=alignment, **style)
+    texts = [number_text(row.get(key), digits) for *_, key, digits in columns]
+    for (_, width, alignment, *_), text, next_text in zip(columns, texts, [*texts[1:], ""], strict=True):
+        room = int(width / _CHARACTER)
+        if alignment == "left" and next_text and len(text) > room:
+            text = text[: room - 1] + "…"
+        _write(figure, x if alignment == "left" else x + width, y, text, ha=alignment, **style)
         x += width
     return y - _ROW
 
