@@ -139,11 +139,20 @@ def test_presets_follow_table_1():
 def test_the_two_rules_where_a_protocol_cannot_be_kept():
     vision, uexplorer = SCANNERS["vision"], SCANNERS["uexplorer"]
     native, coarse = vision.reconstruction_on(vision.voxel_mm), vision.reconstruction_on((4.0, 4.0, 4.0))
-    assert (native.iterations * native.subsets, native.filter_mm) == (40, 2.0)
+    # 2 x 5 with a gain of 5.96: twelve times 5.
+    assert (native.iterations, native.subsets, native.filter_mm) == (12, 5, 2.0)
     assert coarse.filter_mm == 4.0
     assert uexplorer.reconstruction_on(uexplorer.voxel_mm).filter_mm == 0.0
     assert MCT.reconstruction_on((4.0, 4.0, 4.0)).filter_mm == 5.0
-    assert MCT.reconstruction_on((4.0, 4.0, 4.0)).iterations == 2
+    without_tof = SCANNERS["discovery-st"]
+    assert without_tof.reconstruction_on(without_tof.voxel_mm).iterations == without_tof.iterations
+
+
+def test_a_point_has_the_resolution_of_the_scanner():
+    # On the scanner's own grid: the blur, a strip of 2.04 mm and a slice of 2.03 mm make 4.6 and 5.1 mm.
+    axial, transaxial = MCT.blur_mm
+    assert transaxial**2 + 8 * math.log(2) * 2.04**2 / 12 == pytest.approx(4.6**2, rel=1e-9)
+    assert axial**2 + 8 * math.log(2) * 2.03**2 / 12 == pytest.approx(5.1**2, rel=1e-9)
 
 
 def test_gain_of_time_of_flight_follows_the_timing_resolution():

@@ -157,7 +157,7 @@ def _attenuated_projections(
     device = phantom.suv.device
     fine, coarse = geometry.data_projector(device), geometry.projector(device)
     depth = phantom.suv.shape[0] // 2
-    axial, transaxial = scanner.resolution_mm
+    axial, transaxial = scanner.blur_mm
     halo = math.ceil(5 * axial / FWHM_PER_SIGMA / phantom.spacing_mm[0])
     trues = torch.empty(geometry.rows, depth, device=device)
     survival = torch.empty_like(trues)

@@ -127,7 +127,7 @@ def _measured(settings: SimulationSettings, index: int, device: torch.device | s
     if settings.vary:
         reconstruction = replace(
             reconstruction,
-            iterations=reconstruction.iterations + int(rng.integers(0, 2)),
+            iterations=max(reconstruction.iterations + int(rng.integers(-1, 2)), 1),
             filter_mm=reconstruction.filter_mm * float(rng.uniform(0.65, 1.35)),
         )
     levels = tuple(float(level) for level in settings.levels_percent or scanner.levels_percent)
