@@ -48,7 +48,7 @@ def layout_descriptions() -> dict[int, str]:
     """Return the layouts as Slicer's XML, by identity."""
     halves = _row((500, _half(LOW_COUNT)), (500, _half(DENOISED)))
     mips = _row((500, _slice_view(LOW_COUNT, MIP)), (500, _slice_view(DENOISED, MIP)))
-    label = _property("viewlabel", "Measurements")
+    label = _property("viewlabel", "Lesions: low-count | denoised")
     table = f'<view class="vtkMRMLTableViewNode" singletontag="{TABLE_TAG}">{label}</view>'
     return {
         SIDE_BY_SIDE: _column((780, halves), (220, table)),
