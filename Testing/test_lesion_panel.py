@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import slicer
+from AMDiffModule import segment_statistics
 from AMDiffModule.lesion_marks import rejected_as
 from AMDiffModule.patient_facts import facts_of
 from AMDiffModule.scene_import import find_results
@@ -221,3 +222,8 @@ def test_nodes_removed_during_a_measurement_end_it(a_module, nodes):
     wait(a_module)
     a_module.host.scene.Clear(0)
     assert a_module.panel._timer not in QTimer.running
+
+
+def test_the_segment_statistics_plugin_is_registered_once_the_application_has_started(a_module):
+    a_module.module.AMDiff(SimpleNamespace())
+    assert segment_statistics.register in slicer.app.startupCompleted.slots

@@ -45,4 +45,5 @@ def facts_of_report(report: dict) -> PatientFacts:
     """Return what report.json says of its input; nothing that it does not say."""
     source = report.get("input", {})
     names = ("height_m", "weight_kg", "sex", "uptake_minutes")
-    return PatientFacts(**{name: source.get(name) for name in names})
+    # As in the job: PERCIST where there were DICOM headers.
+    return PatientFacts(**{name: source.get(name) for name in names}, percist=source.get("format") == "DICOM")

@@ -37,7 +37,7 @@ def write_results(folder: Path, volume: PetVolume, result: Result, reporter: Rep
     write_segmentation(folder / SEGMENTATION, volume, lesions, result.organs)
     reporter.check_cancelled()
     anatomy = Anatomy.of(regions_of(lesions), result.organs, volume)
-    options = MeasureOptions(percist=True, body=_body_measures(volume))
+    options = _options(volume)
     low_count = measure_anatomy(volume.suv, anatomy, options)
     measurements = measure_anatomy(result.denoised, anatomy, options)
     measurements.to_csv(folder / MEASUREMENTS_CSV, low_count)
@@ -47,9 +47,10 @@ def write_results(folder: Path, volume: PetVolume, result: Result, reporter: Rep
     return [DENOISED, SEGMENTATION, MEASUREMENTS_CSV, MEASUREMENTS_JSON, OVERVIEW]
 
 
-def _body_measures(volume: PetVolume) -> BodyMeasures:
-    """What the DICOM headers say of the patient's body; nothing for other files."""
-    return BodyMeasures(**{name: volume.source.get(name) for name in ("height_m", "weight_kg", "sex")})
+def _options(volume: PetVolume) -> MeasureOptions:
+    """PERCIST where there are DICOM headers to say how large the patient is; what they lack is noted."""
+    body = BodyMeasures(**{name: volume.source.get(name) for name in ("height_m", "weight_kg", "sex")})
+    return MeasureOptions(percist=volume.source.get("format") == "DICOM", body=body)
 
 
 def write_report(

@@ -17,8 +17,8 @@ UPTAKE = {
     "mtv_suv_4_ml": "volume at SUV >= 4.0: voxels connected (by faces or edges) to such a voxel of the "
     "lesion, at most 10 mm outside it, not in another lesion",
     "tlg_suv_4_g": "total lesion glycolysis of that volume",
-    "mtv_41_percent_ml": "volume at 41 % or more of the lesion's SUVmax, contoured in the same way; where the "
-    "surroundings reach 41 % it takes in as much of them as lies within the 10 mm",
+    "mtv_41_percent_ml": "volume at 41 % or more of the lesion's SUVmax, contoured in the same way; where "
+    "the surroundings reach 41 % it takes in as much of them as lies within the 10 mm",
     "tlg_41_percent_g": "total lesion glycolysis of that volume",
     "suv_max_to_liver_ratio": "SUVmax of the lesion / SUVmean of the liver reference",
     "suv_max_to_blood_pool_ratio": "SUVmax of the lesion / SUVmean of the blood pool reference (aorta)",
