@@ -112,6 +112,8 @@ class AMDiff(ScriptedLoadableModule):
         )
         # A scene that was saved in a reading layout may be opened before the module is.
         slicer.app.connect("startupCompleted()", register_reading_layouts)
+        # By then Segment Statistics has been loaded too, where it is.
+        slicer.app.connect("startupCompleted()", segment_statistics.register)
 
 
 def register_reading_layouts():
@@ -119,8 +121,6 @@ def register_reading_layouts():
     layoutNode = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
     if layoutNode is not None:
         register_layouts(layoutNode)
-        # By then Segment Statistics has been loaded too, where it is.
-        slicer.app.connect("startupCompleted()", segment_statistics.register)
 
 
 @parameterNodeWrapper

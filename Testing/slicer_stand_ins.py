@@ -442,7 +442,6 @@ def open_module(host, monkeypatch, *, models: list[str]):
     application = QObject()
     application.aboutToQuit = Signal()
     application.startupCompleted = Signal()
-    application.startupCompleted = Signal()
     application.applicationLogic = lambda: host.application_logic
     layout_manager = LayoutManager(host.scene, ["TableView1", "AMDiffTable"])
     application.layoutManager = lambda: layout_manager
