@@ -24,6 +24,7 @@ sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "AMDiff"), str(REPOSITORY / "T
 
 import pytest  # noqa: E402
 import slicer_stand_ins as stand_ins  # noqa: E402
+from AMDiffModule.reading_layout import register_layouts  # noqa: E402
 from AMDiffModule.worker import installed_models  # noqa: E402
 from render_reading_layout import first_results  # noqa: E402
 from slicer_host import open_host  # noqa: E402
@@ -141,6 +142,7 @@ def main(arguments: list[str] | None = None) -> int:
     monkeypatch = pytest.MonkeyPatch()
     with tempfile.TemporaryDirectory(prefix="AMDiff-render-") as folder:
         host = open_host(Path(folder))
+        register_layouts(host.scene.GetFirstNodeByClass("vtkMRMLLayoutNode"))
         host.scene.ReadFromMRB(str(options.scene), True)
         _module, widget = stand_ins.open_module(host, monkeypatch, models=installed_models())
         nodes = first_results(host.scene)
