@@ -99,10 +99,10 @@ def _liver(person: Person, below: Shape, box: Bounds, low: float, tip: float) ->
     wide, front, back = person.cavity_reach(0.68)
     # Lower border and posterior border of the liver from right to left, in shares of the cavity.
     shares = np.array((-1.1, -0.75, -0.45, -0.1, 0.15, tip, tip + 0.25))
-    left = np.maximum((low + 0.014, 0.654 + rise, 0.668 + rise, 0.690 + rise, 0.725), low + 0.014)
+    left = np.maximum((low + 0.024, 0.662 + rise, 0.674 + rise, 0.692 + rise, 0.725), low + 0.024)
     border = person.level(0) + person.height_mm * np.array((low + 0.004, low, *left))
     rear = np.array(
-        (0.80 * back, 0.86 * back, 0.60 * back, 0.10 * back, -0.12 * front, -0.30 * front, -0.62 * front)
+        (0.80 * back, 0.86 * back, 0.66 * back, 0.22 * back, -0.12 * front, -0.30 * front, -0.62 * front)
     )
     lower, behind = Profile(shares * wide, border), Profile(shares * wide, rear)
 
@@ -143,7 +143,7 @@ def _paint_stomach(
     # The wall holds most of the uptake; the mean over wall and content is what was published.
     content = 0.6 * uptake["stomach"]
     share_of_wall = 1 - max(1 - wall / (24 * size), 0.1) ** 2
-    lining = (uptake["stomach"] - (1 - share_of_wall) * content) / share_of_wall
+    lining = 1.2 * (uptake["stomach"] - (1 - share_of_wall) * content) / share_of_wall
     canvas.paint(stomach, lining, "stomach")
     gas = rng.random() < 0.35
     for piece in canvas.pieces(canvas.window(stomach)):

@@ -123,7 +123,9 @@ def _paint_colon(canvas: Canvas, person: Person, suv: float, rng: np.random.Gene
     radii = calibre * (1 + 0.10 * np.sin(positions * 2 * np.pi * 1.4) + 0.12 * _waves(len(path), 14, rng))
     content, wall = 0.55, 5.0
     hollow = 1 - wall / radii.mean()
-    # So that the mean over wall and content is what was published.
+    # So that the mean over wall and content is what was published; gas, the cavity's wall and segments that
+    # are painted later take some away.
+    suv *= 1.35
     lining = suv * (1 - hollow**2 * content) / (1 - hollow**2)
     gas = _waves(len(path), 12, rng) > 0.9
     for index, ((first, second), (r1, r2)) in enumerate(zip(pairwise(path), pairwise(radii), strict=True)):

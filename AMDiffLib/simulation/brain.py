@@ -12,7 +12,7 @@ from AMDiffLib.simulation.random_fields import smooth_field
 from AMDiffLib.simulation.shapes import Ellipsoid, Solid, Tube, shallowest, shrunk
 
 _SULCUS_DEPTH_MM = 15.0
-_CORTEX_MM = 3.8
+_CORTEX_MM = 4.0
 
 
 def paint_brain(canvas: Canvas, person: Person, uptake: dict[str, float], rng: np.random.Generator) -> None:
@@ -66,7 +66,7 @@ def _paint_cerebrum(
         axes = canvas.axes(piece)
         depth = hemispheres(x, y, z)
         # Sulci are the zeros of a smooth field: its value over its mean slope is a distance in mm.
-        sheet = (folds.on_grid(axes) * 6.2 * s).abs()
+        sheet = (folds.on_grid(axes) * 4.7 * s).abs()
         below = (depth - _SULCUS_DEPTH_MM).clamp_min(0)
         from_sulcus = torch.sqrt(sheet * sheet + below * below)
         edge = canvas.edge_mm

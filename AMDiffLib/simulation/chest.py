@@ -133,12 +133,12 @@ def _paint_lung_vessels(
         end = np.array((side * x * wide, y * (back if y > 0 else front), person.level(f)))
         end += rng.normal(0, 6, 3)
         bend = hilum + 0.45 * (end - hilum) + rng.normal(0, 6, 3)
-        pieces += [(hilum, bend, 6.0, 3.6), (bend, end, 3.6, 2.0)]
+        pieces += [(hilum, bend, 5.5, 3.2), (bend, end, 3.2, 1.6)]
         for _ in range(2):
             twig = end + (end - bend) * 0.45 + rng.normal(0, 12, 3)
-            pieces.append((bend + 0.6 * (end - bend), twig, 2.2, 1.2))
+            pieces.append((bend + 0.6 * (end - bend), twig, 2.0, 1.0))
     for start, end, first, last in pieces:
         tube = Tube((tuple(start), tuple(end)), (first * size, last * size))
-        canvas.paint(tube, blood, attenuation=0.085, only=LUNG_LOBES, detail_mm=2.0)
+        canvas.paint(tube, 0.8 * blood, attenuation=0.085, only=LUNG_LOBES, detail_mm=2.0)
     trunk = Ellipsoid(tuple(hilum), (9 * size, 11 * size, 15 * size))
     canvas.paint(trunk, blood, "pulmonary vessels")

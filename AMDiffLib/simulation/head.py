@@ -26,7 +26,7 @@ def paint_head(canvas: Canvas, person: Person, uptake: dict[str, float]) -> None
     _paint_skull(canvas, person, uptake)
     # Nose and throat: air behind the nose, mucosa around it, the tongue below.
     lens("face", "mucosa", (0, -58, -42), (17, 34, 20))
-    tube("air", "air", ((0, -86, -48), (0, -30, -42), (0, -6, -54)), (6, 8, 7))
+    tube("air", "air", ((0, -84, -48), (0, -30, -42), (0, -6, -54)), (4, 6, 6))
     for side in (-1, 1):
         lens("air", "air", (side * 27, -58, -44), (11, 14, 15))
         lens("eye", "csf", (side * 31, -74, -14), (12, 12, 12))

@@ -30,11 +30,11 @@ _LEVELS = (
     0.85,
     0.885,
 )
-_SIDE = (118, 104, 98, 64, 34, 18, 15, 16, 18, 26, 36, 48, 34, 36, 36, 34)
+_SIDE = (106, 104, 98, 64, 34, 18, 15, 16, 18, 26, 36, 48, 34, 36, 36, 34)
 _FRONT = (46, 32, 20, 13, 12, 12, 12, 14, 16, 16, 16, 18, 24, 30, 33, 32)
 _BACK = (66, 52, 40, 36, 40, 42, 36, 28, 24, 24, 26, 28, 30, 34, 44, 46)
 # Fat relative to the abdominal layer, at the same levels.
-_FAT = (1.25, 1.25, 1.2, 1.1, 1.05, 1.05, 0.9, 0.7, 0.55, 0.5, 0.42, 0.36, 0.3, 0.28, 0.25, 0.22)
+_FAT = (0.95, 1.1, 1.15, 1.1, 1.05, 1.05, 0.9, 0.7, 0.55, 0.5, 0.42, 0.36, 0.3, 0.28, 0.25, 0.22)
 
 
 class Outline:
@@ -82,7 +82,7 @@ class Outline:
         return depth - furrow
 
     def _trunk_skin(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
-        bottom, top = self.person.level(0.462), self.person.level(0.885)
+        bottom, top = self.person.level(0.452), self.person.level(0.885)
         depth = self._cross_section(x, y, z, self.fat(z))
         return torch.minimum(depth, torch.minimum(z - bottom, top - z))
 
@@ -121,10 +121,10 @@ class Outline:
         thigh = (80 if person.female else 78) * person.build * (0.35 + 0.65 * g)
         parts: list[Shape] = []
         for side in (-1, 1):
-            fat = 0.45 * person.fat_mm
+            fat = 0.7 * person.fat_mm
             hip = (side * 90 * person.build * (0.7 + 0.3 * g), 8.0, person.level(0.505))
             knee = (side * 88 * person.build * (0.6 + 0.4 * g), 6.0, person.level(0.33))
-            parts.append(Tube((hip, knee), (thigh + fat, 0.80 * thigh + 0.7 * fat)))
+            parts.append(Tube((hip, knee), (thigh + fat, 0.82 * thigh + 0.6 * fat)))
             shoulder, elbow, wrist = person.arm_points(side)
             middle = tuple((a + b) / 2 for a, b in zip(shoulder, elbow, strict=True))
             arm = (0.55 + 0.45 * g) * person.build * (0.88 if person.female else 1.0)

@@ -39,7 +39,7 @@ def _paint_kidney(
     sinus = Ellipsoid(local(-22, -4, 0), (17 * size, 12 * size, 24 * size), turn)
     kidney = difference(body, sinus)
     bumps = rng.uniform(0, 2 * np.pi)
-    mean = uptake["kidney"]
+    mean = uptake["kidney"] * (0.965 if side > 0 else 1.04)
     cortex, medulla = 1.12 * mean, mean * 1.12 * float(rng.uniform(0.70, 0.95))
 
     def pyramids(x: Tensor, y: Tensor, z: Tensor) -> Tensor:

@@ -56,26 +56,39 @@ def _paint_branches(canvas: Canvas, person: Person, side: int, uptake: dict[str,
         (side * 76 * size, -28.0 * size, person.level(0.44)),
         (side * 74 * size, -10.0 * size, person.level(0.36)),
     ]
-    draw("iliac artery", [at(side * 3, 36, 0.604), *groin], (6.5, 5.5, 5, 4.5, 4, 3.5), 0.97 * blood)
+    draw(
+        "iliac artery",
+        [at(side * 3, 36, 0.604), *groin],
+        (6.0, 5.0, 4.5, 3.8, 3.0, 2.6),
+        0.97 * uptake["leg vessels"] * blood,
+    )
     behind = [(x - side * 9 * size, y + 9 * size, z) for x, y, z in groin]
-    draw("iliac vein", [at(-18 + side * 6, 33, 0.600), *behind], (8.5, 7, 6.5, 6, 5, 4.5), 0.98 * blood)
+    draw(
+        "iliac vein",
+        [at(-18 + side * 6, 33, 0.600), *behind],
+        (8.0, 6.5, 5.5, 4.5, 3.6, 3.0),
+        0.98 * uptake["leg vessels"] * blood,
+    )
     shoulder = person.shoulder(side)
     arch = (side * 8 * size, -0.30 * front, person.level(0.80))
     carotid = [arch, (side * 22 * size, 2.0, person.level(0.835)), (side * 28 * size, 6.0,
     person.level(0.868)),
                person.in_head(side * 30, 6, -70)]  # fmt: skip
-    draw("carotid artery", carotid, (5.5, 4.5, 4, 3.5), 0.93 * blood)
+    draw("carotid artery", carotid, (4.5, 3.8, 3.4, 3.0), 0.93 * blood)
     jugular = [(x + side * 9 * size, y - 2, z) for x, y, z in carotid[1:]]
     draw(
-        "jugular vein", [(side * 26 * size, -8.0, person.level(0.808)), *jugular], (7, 6, 5.5, 5), 0.9 * blood
+        "jugular vein",
+        [(side * 26 * size, -8.0, person.level(0.808)), *jugular],
+        (5.5, 4.6, 4.0, 3.4),
+        0.88 * blood,
     )
     armpit = (side * 0.72 * abs(shoulder[0]), -4.0, person.level(0.806))
     draw("subclavian artery", [arch, (side * 44 * size, 6.0, person.level(0.818)), armpit],
-         (5, 4.5, 3), 0.92 * blood)  # fmt: skip
+         (4.5, 4, 2.6), 0.95 * blood)  # fmt: skip
     draw("brachiocephalic vein", [(-20 * size, -0.36 * front, person.level(0.792)), (side * 24 * size,
     -0.36 * front, person.level(0.806)),
                                   (side * 58 * size, -12.0, person.level(0.812)), armpit], (7.5, 7, 6,
-                                  5), 0.85 * blood)  # fmt: skip
+                                  5), 0.88 * blood)  # fmt: skip
 
 
 def paint_portal_vein(canvas: Canvas, person: Person, uptake: dict[str, float]) -> None:
