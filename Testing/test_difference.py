@@ -41,6 +41,13 @@ def test_it_is_made_once(a_host, tmp_path):
     assert difference_of(a_host.scene, case) is difference_of(a_host.scene, case)
 
 
+def test_two_patients_differences_share_one_table_of_colours(a_host, tmp_path):
+    cases = [add_results(a_host.scene, tmp_path, name, seed=seed) for seed, name in enumerate("AB")]
+    first, second = (difference_of(a_host.scene, case) for case in cases)
+    assert first is not second
+    assert first.GetDisplayNode().GetColorNode() is second.GetDisplayNode().GetColorNode()
+
+
 def test_colours_diverge_from_white_at_zero_in_a_symmetric_window(a_host, tmp_path):
     display = difference_of(a_host.scene, add_results(a_host.scene, tmp_path, "PET")).GetDisplayNode()
     assert display.GetWindowLevelMin() == -DIFFERENCE_WINDOW_SUV

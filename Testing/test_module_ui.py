@@ -17,6 +17,7 @@ from AMDiffModule.reading_layout import layout_descriptions
 from AMDiffModule.self_test import SelfTest
 from AMDiffModule.simulated_case import add_simulated_case
 from AMDiffModule.worker import installed_models
+from reading_cases import add_results
 from slicer_host import open_host
 from slicer_stand_ins import QTimer, open_module, process_events
 
@@ -236,6 +237,17 @@ def test_a_removed_input_loads_nothing(a_module, monkeypatch):
     process_events()
     assert "was removed" in a_module.ui.statusLabel.text
     assert a_module.host.scene.GetNumberOfNodes() == nodes
+
+
+def test_surfaces_for_the_3d_view_are_made_when_they_are_chosen(a_module, tmp_path):
+    for chosen in (False, True):
+        case = add_results(a_module.host.scene, tmp_path, f"PET {chosen}")
+        run = SimpleNamespace(import_results=lambda scene, case=case: case, close=lambda: None)
+        a_module.ui.show3DCheckBox.checked = chosen
+        a_module.widget.logic.run = run
+        assert a_module.widget.logic.loadResults(a_module.widget.parameterNode) is case
+        surfaces = slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()
+        assert case.segmentation.GetSegmentation().ContainsRepresentation(surfaces) == chosen
 
 
 def test_reloading_takes_every_part_along_after_what_it_imports(a_module):

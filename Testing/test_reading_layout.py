@@ -31,6 +31,7 @@ from AMDiffModule.reading_layout import (
 )
 from AMDiffModule.reading_views import Look, fill_views, show_side_by_side, use_windows
 from AMDiffModule.scene_import import find_results
+from AMDiffModule.view_fit import body_extent
 from reading_cases import BACK, FRONT, ORIGIN_RAS, SHAPE, SPACING_MM, add_results, centre_ras, ijk_to_ras
 from slicer_host import open_host
 
@@ -161,6 +162,13 @@ def test_the_body_fills_every_view_alike_in_both_halves(a_host, a_reading):
             length / needed for length, needed in zip(low_count.GetFieldOfView(), extent, strict=False)
         ]
         assert min(margins) == pytest.approx(1.04)
+
+
+def test_where_nothing_takes_up_tracer_the_whole_volume_is_the_body(a_host):
+    air = slicer.util.addVolumeFromArray(np.zeros(SHAPE, np.float32), ijkToRAS=ijk_to_ras(), name="air")
+    extent = body_extent(air)
+    lengths = [extent.length_along(axis) for axis in np.eye(3)]
+    assert lengths == pytest.approx([n * mm for n, mm in zip(SHAPE[::-1], SPACING_MM, strict=True)])
 
 
 def test_one_point_is_in_the_middle_of_every_plane_and_the_mips_stay_whole(a_host, a_reading):
