@@ -48,7 +48,7 @@ SITES = {
 }
 # Spread of the logarithm of the volume. The pooled means and SDs of Table 1 (7.95 +- 74, 12.95 +- 39.7,
 # 6.34 +- 17.3, 0.69 +- 0.78 mL) are those of log-normals with 0.9 to 2.1.
-_SPREAD = 1.75
+_SPREAD = 1.9
 _SMALLEST_ML = 0.01
 _RAGGED = 0.13
 
@@ -94,9 +94,9 @@ def draw_lesions(
     # A person's disease keeps to few sites.
     weights = np.array([SITES[name].share for name in names]) * rng.gamma(0.5, 1.0, len(names))
     weights /= weights.sum()
-    person_suv = float(np.exp(rng.normal(np.log(8.0), 0.42)))
+    person_suv = float(np.exp(rng.normal(np.log(7.5), 0.42)))
     # Many metastases are small ones, a single lesion is often a mass.
-    scale = float(np.exp(rng.normal(0.0, 0.7))) * (1.5 if count == 1 else 1.0 if count < 7 else 0.7)
+    scale = float(np.exp(rng.normal(0.0, 0.7))) * (2.0 if count == 1 else 1.2 if count < 7 else 0.8)
     lesions: list[Lesion] = []
     for _ in range(count):
         name = names[rng.choice(len(names), p=weights)]
