@@ -199,5 +199,7 @@ def test_progress_shows_the_share_the_time_left_and_the_stage_and_all_is_in_the_
     show(JobEvent(type="progress", value=0.42, remaining_s=12.4))
     assert a_module.ui.progressBar.value == 42
     assert "about 12 s left" in a_module.ui.progressBar.format
+    show(JobEvent(type="warning", text="The GPU cannot be used. The CPU is used instead."))
+    assert a_module.ui.logText.lines[-1] == "The GPU cannot be used. The CPU is used instead."
     show(JobEvent(type="log", text="a line"))
     assert a_module.ui.logText.lines[-1] == "a line"

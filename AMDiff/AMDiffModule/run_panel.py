@@ -29,6 +29,7 @@ class RunPanel:
         self._queue = RunQueue()
         self._device: str | None = None
         self._failed_on_gpu: list = []
+        self._warnings: list[str] = []
 
     def update(self) -> None:
         """Bring the section in line with the choices and the run."""
@@ -54,7 +55,7 @@ class RunPanel:
         """
         if self.host.logic.isRunning:
             return
-        self._queue, self._device, self._failed_on_gpu = queue, device, []
+        self._queue, self._device, self._failed_on_gpu, self._warnings = queue, device, [], []
         self.ui.logText.clear()
         self._begin_next()
 
@@ -67,6 +68,8 @@ class RunPanel:
             left = event.remaining_s
             remaining = "" if left is None else _("about {s} s left").format(s=max(1, round(left)))
             self.ui.progressBar.format = f"%p%  {remaining}"
+        elif event.type == "warning":
+            self._warnings.append(event.text)
         if event.text:
             self.ui.logText.appendPlainText(event.text)
 
@@ -169,7 +172,8 @@ class RunPanel:
 
     def _say_how_one_went(self, item: QueueItem) -> None:
         if item.state is ItemState.DONE:
-            self.host.showStatus(_("Done."))
+            notes = (_("Note: {text}").format(text=text) for text in self._warnings)
+            self.host.showStatus("\n".join([_("Done."), *notes]))
         elif item.state is ItemState.CANCELLED:
             self.host.showStatus(_("Cancelled. Nothing was changed in the scene."))
         else:

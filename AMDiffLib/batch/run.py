@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -25,6 +26,7 @@ class Batch:
     def __init__(self, options: BatchOptions, reporter: SilentReporter) -> None:
         self._options = options
         self._reporter = reporter
+        self._model_sha256 = ""
         self._model_warnings: list[str] = []
         self._current: OutputFolder | None = None
         self._rows: list[Row] = []
@@ -39,7 +41,7 @@ class Batch:
             SomeFailed: all were tried, and some failed.
         """
         options, reporter = self._options, self._reporter
-        model_sha256 = check_model(options.model)["sha256"]
+        self._model_sha256 = check_model(options.model)["sha256"]
         output = options.output.expanduser().absolute()
         reporter.stage("find", "Looking for studies")
         studies = find_studies(
@@ -54,14 +56,14 @@ class Batch:
             ) from error
         self._rows = [Row(study=study.place, results=study.name) for study in studies]
         try:
-            waiting = self._not_finished(studies, output, model_sha256)
+            waiting = self._not_finished(studies, output)
             self._write_summary(output)
             model = self._load_model() if waiting else None
-            for number, (study, row, record) in enumerate(waiting):
+            for number, (study, row) in enumerate(waiting):
                 part = OneOfMany(
                     reporter, study.place, number=number, count=len(waiting), heard=self._model_warnings
                 )
-                self._one(study, row, record, model, output, part)
+                self._one(study, row, model, output, part)
                 self._write_summary(output)
         finally:
             self._write_summary(output)
@@ -85,33 +87,38 @@ class Batch:
         if self._current is not None:
             self._current.discard()
 
-    def _not_finished(
-        self, studies: list[Study], output: Path, model_sha256: str
-    ) -> list[tuple[Study, Row, dict]]:
-        """What is to be done, with the record it will have; rows of finished and hopeless ones are filled."""
+    def _not_finished(self, studies: Sequence[Study], output: Path) -> list[tuple[Study, Row]]:
+        """What is to be done; the rows of finished and hopeless studies are filled."""
         self._reporter.stage("check", "Checking what is finished already")
         todo = []
         for study, row in zip(studies, self._rows, strict=True):
             self._reporter.check_cancelled()
+            folder = output / study.name
             if study.problem:
                 self._fail(row, BadInput(study.problem))
-                continue
-            try:
-                record = record_of(
-                    study.files,
-                    model_sha256=model_sha256,
-                    options={**asdict(self._options.study), "units": self._options.units},
-                )
-            except OSError as error:
-                self._fail(row, BadInput(f"A file of the study cannot be read ({error.strerror})."))
-                continue
-            if is_finished(output / study.name, record):
+            elif is_ours(folder) and self._is_unchanged(study, folder):
                 row.status = UNCHANGED
-                row.take_results(output / study.name)
+                row.take_results(folder)
             else:
-                todo.append((study, row, record))
+                todo.append((study, row))
         # A study during which the process was ended comes last: if it was the cause, the others are done.
         return sorted(todo, key=lambda item: has_leftovers(output / item[0].name))
+
+    def _is_unchanged(self, study: Study, folder: Path) -> bool:
+        try:
+            return is_finished(folder, self._record(study))
+        except BadInput:
+            return False  # it fails in its turn, with this reason
+
+    def _record(self, study: Study) -> dict:
+        try:
+            return record_of(
+                study.files,
+                model_sha256=self._model_sha256,
+                options={**asdict(self._options.study), "units": self._options.units},
+            )
+        except OSError as error:
+            raise BadInput(f"A file of the study cannot be read ({error.strerror}).") from error
 
     def _load_model(self) -> LoadedModel:
         self._reporter.stage("load")
@@ -119,20 +126,12 @@ class Batch:
         self._model_warnings = list(self._reporter.warnings)
         return model
 
-    def _one(
-        self,
-        study: Study,
-        row: Row,
-        record: dict,
-        model: LoadedModel,
-        output: Path,
-        reporter: OneOfMany,
-    ) -> None:
+    def _one(self, study: Study, row: Row, model: LoadedModel, output: Path, reporter: OneOfMany) -> None:
         began = time.monotonic()
         folder = output / study.name
         try:
             self._current = OutputFolder(folder, overwrite=is_ours(folder))
-            self._process(study, record, model, self._current, reporter)
+            self._process(study, model, self._current, reporter)
             row.status = DONE
             row.take_results(folder)
         except Cancelled:
@@ -149,14 +148,14 @@ class Batch:
             row.seconds = round(time.monotonic() - began, 1)
             self.discard()
 
-    def _process(
-        self, study: Study, record: dict, model: LoadedModel, output: OutputFolder, reporter: OneOfMany
-    ) -> None:
+    def _process(self, study: Study, model: LoadedModel, output: OutputFolder, reporter: OneOfMany) -> None:
         from AMDiffLib.image.reading import image_suffix, read_pet, read_pet_series
 
         reporter.check_cancelled()
         reporter.stage("read")
         began = time.monotonic()
+        # Before the scan: a file that changes meanwhile makes the study unfinished, not wrongly finished.
+        record = self._record(study)
         if image_suffix(study.files[0].name):
             source = Source(path=study.files[0], units=self._options.units)
             volume = read_pet(source.path, units=source.units)
