@@ -322,6 +322,36 @@ def test_measurements_of_other_voxels_than_the_segments_are_refused(case, tmp_pa
         export(tmp_path / "out", *case[:2], **edited)
 
 
+def test_two_lesions_of_one_name_are_refused(case, tmp_path):
+    def rename(measured):
+        measured["lesions"][1]["name"] = "Lesion 1"
+
+    edited = edited_results(
+        tmp_path / "edited", case[1], change_segments=lambda content: None, change_rows=rename
+    )
+    with pytest.raises(BadInput, match="Several lesions are called Lesion 1"):
+        export(tmp_path / "out", *case[:2], **edited)
+
+
+def test_names_with_umlauts_arrive_in_every_object(tmp_path):
+    source, results = a_case(tmp_path, SpecificCharacterSet="ISO_IR 100", PatientName="Müller^Jürgen")
+
+    edited = edited_results(
+        tmp_path / "edited",
+        results,
+        change_segments=lambda content: None,
+        change_rows=lambda measured: measured["lesions"][0].update(name="Läsion ä"),
+    )
+    # As Slicer writes it; pynrrd knows only ASCII.
+    content = edited["segmentation"].read_bytes()
+    edited["segmentation"].write_bytes(content.replace(b"_Name:=Lesion 1", "_Name:=Läsion ä".encode()))
+    out = export(tmp_path / "out", source, results, **edited)
+    objects = [out / "segmentation.dcm", out / "measurements_sr.dcm", *(out / "denoised_pet").iterdir()]
+    assert {str(pydicom.dcmread(path).PatientName) for path in objects} == {"Müller^Jürgen"}
+    assert pydicom.dcmread(objects[0]).SegmentSequence[0].SegmentLabel == "Läsion ä"
+    assert "Läsion ä" in groups_of(hd.sr.srread(objects[1]))
+
+
 def test_an_edited_segmentation_without_its_measurements_is_refused(case, tmp_path):
     path = case[1] / "segmentation.seg.nrrd"
     with pytest.raises(BadInput, match="give both"):

@@ -135,26 +135,27 @@ def test_an_edit_and_a_rejection_go_out_with_the_measurements_of_now(a_module, n
     left = lesions_of() == 1
     left[:4] = False
     paint(nodes, "lesion_1", left)
+    nodes.segmentation.GetSegmentation().GetSegment("lesion_1").SetName("Läsion ä")
     reject(nodes.segmentation, "lesion_2", "ureter")
     folder = export(a_module)
     assert algorithm_types(folder) == {
-        "Lesion 1": "SEMIAUTOMATIC",
+        "Läsion ä": "SEMIAUTOMATIC",
         "liver": "AUTOMATIC",
         "aorta": "AUTOMATIC",
     }
     with (folder / "measurements.csv").open(newline="", encoding="utf-8-sig") as file:
         rows = {row["name"]: row for row in csv.DictReader(file)}
-    assert float(rows["Lesion 1"]["suv_max_g_per_ml"]) == pytest.approx(denoised_of()[left].max(), rel=1e-5)
+    assert float(rows["Läsion ä"]["suv_max_g_per_ml"]) == pytest.approx(denoised_of()[left].max(), rel=1e-5)
     assert (rows["Lesion 2"]["status"], rows["Lesion 2"]["rejected_as"]) == ("rejected", "ureter")
-    assert float(rows["All lesions"]["mtv_ml"]) == float(rows["Lesion 1"]["mtv_ml"])
+    assert float(rows["All lesions"]["mtv_ml"]) == float(rows["Läsion ä"]["mtv_ml"])
     report = hd.sr.srread(folder / "measurements_sr.dcm")
     group = next(
         group
         for group in report.content.get_volumetric_roi_measurement_groups()
-        if group.tracking_identifier == "Lesion 1"
+        if group.tracking_identifier == "Läsion ä"
     )
     volume = next(item for item in group.get_measurements() if item.name.meaning == "Metabolic Volume")
-    assert volume.value == pytest.approx(float(rows["Lesion 1"]["mtv_ml"]), rel=1e-5)
+    assert volume.value == pytest.approx(float(rows["Läsion ä"]["mtv_ml"]), rel=1e-5)
 
 
 def test_a_scene_that_was_saved_and_loaded_again_exports_the_same(a_module, nodes, tmp_path):

@@ -88,8 +88,9 @@ def test_the_icon_is_a_png_of_128_by_128(icon):
     assert struct.unpack(">II", header[16:]) == (128, 128)
 
 
-def test_requirements_are_lower_bounds_and_leave_slicers_own_packages_alone(tmp_path):
-    lines = (REPOSITORY / "Resources" / "requirements.txt").read_text().splitlines()
+@pytest.mark.parametrize("file", ["requirements.txt", "requirements-export.txt"])
+def test_requirements_are_lower_bounds_and_leave_slicers_own_packages_alone(file):
+    lines = (REPOSITORY / "Resources" / file).read_text().splitlines()
     names = set()
     for line in (line for line in lines if line and not line.startswith("#")):
         assert re.fullmatch(r"[A-Za-z0-9_-]+>=\d+(\.\d+)*", line), line

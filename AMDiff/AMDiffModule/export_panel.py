@@ -24,7 +24,6 @@ class ExportPanel:
         self.ui, self.host = ui, host
         self.job: ExportJob | None = None
         self._folder: Path | None = None
-        self._checked: tuple[str, str] = ("", "")
         ui.exportFolderButton.connect("clicked(bool)", lambda checked=False: self._choose_folder())
         ui.exportButton.connect("clicked(bool)", lambda checked=False: self._on_export_button())
         self._timer = host.newTimer(_POLL_INTERVAL_MS, self._on_timer)
@@ -33,7 +32,7 @@ class ExportPanel:
         """Bring the section in line with the choices and the results of the chosen input."""
         ui, nodes, running = self.ui, self.host.results(), self.job is not None
         ui.exportCollapsibleButton.enabled = nodes is not None
-        reason = self._reason_for_no_dicom(nodes.input) if nodes else ""
+        reason = reason_for_no_dicom(nodes.input) if nodes else ""
         ui.exportReasonLabel.text, ui.exportReasonLabel.visible = reason, bool(reason)
         for widget in (ui.exportSegmentationCheckBox, ui.exportReportCheckBox, ui.exportPetCheckBox):
             widget.enabled = not running and not reason
@@ -58,7 +57,7 @@ class ExportPanel:
 
     def _choices(self) -> ExportChoices:
         parameters, nodes = self.host.parameterNode, self.host.results()
-        dicom = nodes is not None and not self._reason_for_no_dicom(nodes.input)
+        dicom = nodes is not None and not reason_for_no_dicom(nodes.input)
         return ExportChoices(
             segmentation=dicom and parameters.exportSegmentation,
             report=dicom and parameters.exportReport,
@@ -67,12 +66,6 @@ class ExportPanel:
             page=parameters.exportPage,
             identity=dicom and parameters.exportIdentity and parameters.exportPage,
         )
-
-    def _reason_for_no_dicom(self, volume_node) -> str:
-        """Ask once for each input: it looks into the database, and panels are updated at every change."""
-        if self._checked[0] != volume_node.GetID():
-            self._checked = (volume_node.GetID(), reason_for_no_dicom(volume_node))
-        return self._checked[1]
 
     def _choose_folder(self) -> None:
         chosen = self.host.askForFolder(_("Folder for the export"))
@@ -87,7 +80,6 @@ class ExportPanel:
             self._say(_("Cancelling..."))
             self.update()
             return
-        self._checked = ("", "")  # the series may have been imported meanwhile
         if self._folder is None:
             self._choose_folder()
         if self._folder is None:

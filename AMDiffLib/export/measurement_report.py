@@ -14,7 +14,8 @@ from pydicom.uid import generate_uid
 
 from AMDiffLib.export.codes import code_of
 from AMDiffLib.export.identifiers import REPORT_SERIES, series_number, tracking_uid
-from AMDiffLib.export.result_set import ResultSet, Segment
+from AMDiffLib.export.result_set import ResultSet
+from AMDiffLib.export.segments import Segment
 from AMDiffLib.export.software import MANUFACTURER, MODEL_NAME, NOT_FOR_DIAGNOSIS, Software
 from AMDiffLib.export.source_series import SourceSeries
 from AMDiffLib.labels import LESION, ORGANS

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from AMDiffLib.export.page_tables import draw_lesions, draw_organs
-from AMDiffLib.export.result_set import Origin, ResultSet, is_rejected
+from AMDiffLib.export.result_set import ResultSet, is_rejected
+from AMDiffLib.export.segments import Origin
 from AMDiffLib.export.software import MODEL_NAME, NOT_FOR_DIAGNOSIS
 from AMDiffLib.image.overview import mark_orientation, number_lesions, outline, show_suv
 from AMDiffLib.image.projection import project_coronal

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -13,44 +12,13 @@ import numpy as np
 import SimpleITK as sitk
 
 from AMDiffLib.errors import BadInput
+from AMDiffLib.export.segments import Segment, read_segments
 from AMDiffLib.export.software import Software
 from AMDiffLib.image.volume import PetVolume
-from AMDiffLib.image.voxel_checksum import CHECKSUM_TAG, voxel_checksum
 from AMDiffLib.inference.result_files import DENOISED, MEASUREMENTS_JSON, REPORT, SEGMENTATION
-from AMDiffLib.labels import LESION, SEMANTIC_CLASSES, Structure
 
 REJECTED = "rejected"
-_POSITION_TOLERANCE_VOXELS = 0.01
 _VOLUME_TOLERANCE = 1e-3
-
-
-class Origin(Enum):
-    """Who drew a segment, in DICOM's words."""
-
-    AUTOMATIC = "AUTOMATIC"
-    SEMIAUTOMATIC = "SEMIAUTOMATIC"
-    MANUAL = "MANUAL"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Segment:
-    """One lesion or organ: the voxels of `layer`, (z, y, x) on the scan's grid, that are `value`."""
-
-    identifier: str
-    name: str
-    structure: Structure
-    layer: np.ndarray
-    value: int
-    origin: Origin
-
-    @property
-    def is_lesion(self) -> bool:
-        """Whether it is a lesion, not an organ."""
-        return self.structure is LESION
-
-    def mask(self) -> np.ndarray:
-        """Return (z, y, x) bool."""
-        return self.layer == self.value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,8 +105,12 @@ def read_results(
     measured = _json(measurements or folder / MEASUREMENTS_JSON)
     if measured.get("format") != "amdiff-measurements":
         raise BadInput("The measurements are not those of AMDiff (measurements.json). Give that file.")
-    lesion_names = {row["name"] for row in measured["lesions"]}
-    segments = _segments(segmentation or folder / SEGMENTATION, volume, lesion_names)
+    names = [row["name"] for row in measured["lesions"]]
+    lesion_names = set(names)
+    if len(lesion_names) < len(names):
+        shared = sorted(name for name in lesion_names if names.count(name) > 1)
+        raise BadInput(f"Several lesions are called {', '.join(shared)}. Give each a name of its own.")
+    segments = read_segments(segmentation or folder / SEGMENTATION, volume, lesion_names)
     rejected = {row["name"] for row in measured["lesions"] if is_rejected(row)}
     results = ResultSet(
         volume=volume,
@@ -168,80 +140,6 @@ def _denoised(path: Path, volume: PetVolume) -> np.ndarray:
             "another one. Give the source that the results belong to."
         )
     return sitk.GetArrayFromImage(image)
-
-
-def _segments(path: Path, volume: PetVolume, lesion_names: set[str]) -> list[Segment]:
-    import slicerio
-
-    if not path.is_file():
-        raise BadInput(f"The segmentation {path.name} is missing. Run the denoising again.")
-    try:
-        content = slicerio.read_segmentation(str(path))
-        voxels, to_lps = np.asarray(content["voxels"]), np.asarray(content["ijkToLPS"])
-        described = content["segments"]
-    except (KeyError, ValueError, OSError, EOFError):
-        raise BadInput(f"{path.name} is damaged or not a Slicer segmentation (.seg.nrrd).") from None
-    layers = voxels if voxels.ndim == 4 else voxels[None]
-    placed = [_on_grid(layer, to_lps, volume) for layer in layers]
-    segments = [segment for one in described if (segment := _segment(one, placed, lesion_names))]
-    return sorted(segments, key=lambda segment: (not segment.is_lesion, segment.structure.label))
-
-
-def _segment(described: dict, layers: list[np.ndarray], lesion_names: set[str]) -> Segment | None:
-    """Return a segment; None for an empty one, and for one that is neither lesion nor organ."""
-    # A lesion that a reader added may lack the code, but it was measured as one.
-    structure = LESION if described["name"] in lesion_names else _structure(described)
-    if structure is None:
-        return None
-    layer, value = layers[int(described.get("layer", 0))], int(described.get("labelValue", 1))
-    mask = layer == value
-    if not mask.any():
-        return None
-    checksum = (described.get("tags") or {}).get(CHECKSUM_TAG)
-    if checksum is None:
-        origin = Origin.MANUAL
-    else:
-        origin = Origin.AUTOMATIC if checksum == voxel_checksum(mask) else Origin.SEMIAUTOMATIC
-    return Segment(
-        identifier=str(described.get("id") or described["name"]),
-        name=str(described["name"]),
-        structure=structure,
-        layer=layer,
-        value=value,
-        origin=origin,
-    )
-
-
-def _structure(described: dict) -> Structure | None:
-    """The class that a segment's terminology names; a segment without a known one is not ours to export."""
-    scheme_and_value = tuple((described.get("terminology") or {}).get("type") or ())[:2]
-    for structure in SEMANTIC_CLASSES:
-        if scheme_and_value == (structure.type[1], structure.type[0]):
-            return structure
-    return None
-
-
-def _on_grid(layer: np.ndarray, to_lps: np.ndarray, volume: PetVolume) -> np.ndarray:
-    """Return a layer, (x, y, z) and perhaps cropped or larger, on the scan's grid, (z, y, x)."""
-    grid = np.eye(4)
-    grid[:3, :3] = np.asarray(volume.direction, float).reshape(3, 3) * np.asarray(volume.spacing)
-    grid[:3, 3] = volume.origin
-    to_grid = np.linalg.inv(grid) @ to_lps
-    offset = np.rint(to_grid[:3, 3]).astype(int)
-    # An error of the axes grows along them.
-    drift = np.abs(to_grid[:3, :3] - np.eye(3)) * np.asarray(layer.shape)
-    if max(drift.max(), np.abs(to_grid[:3, 3] - offset).max()) > _POSITION_TOLERANCE_VOXELS:
-        raise BadInput(
-            "The segmentation does not lie on the grid of the source scan. In the Segment Editor, set the "
-            "source volume of the segmentation to the scan, or give the segmentation that belongs to it."
-        )
-    placed = np.zeros(volume.suv.shape[::-1], layer.dtype)
-    start, stop = np.maximum(offset, 0), np.minimum(offset + layer.shape, placed.shape)
-    if (stop > start).all():
-        inside = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
-        taken = tuple(slice(a, b) for a, b in zip(start - offset, stop - offset, strict=True))
-        placed[inside] = layer[taken]
-    return np.ascontiguousarray(placed.T)
 
 
 def _check_that_they_belong_together(results: ResultSet) -> None:

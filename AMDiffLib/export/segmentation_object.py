@@ -9,7 +9,8 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from AMDiffLib.errors import BadInput
 from AMDiffLib.export.codes import code_of
 from AMDiffLib.export.identifiers import SEGMENTATION_SERIES, series_number, tracking_uid
-from AMDiffLib.export.result_set import Origin, ResultSet, Segment
+from AMDiffLib.export.result_set import ResultSet
+from AMDiffLib.export.segments import Origin, Segment
 from AMDiffLib.export.software import MANUFACTURER, MODEL_NAME
 from AMDiffLib.export.source_series import SourceSeries
 
