@@ -9,6 +9,7 @@ import slicer
 import vtk
 
 from .node_marks import is_marked_as_suv
+from .reading_layout import MIP, PLANES, slice_views
 from .simulated_case import add_simulated_case
 from .translation import _
 
@@ -58,6 +59,8 @@ class SelfTest:
         self.assertGreater(segments.GetNumberOfSegments(), 0)
         for index in range(segments.GetNumberOfSegments()):
             self.assertIn(segments.GetNthSegment(index).GetName(), measured)
+        if slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode") is not None:
+            self._read(case, denoised)
         self.assertEqual(self.widget.ui.runButton.text, _("Denoise && Segment"))
 
     def test_cancel_leaves_the_scene_as_it_was(self):
@@ -86,6 +89,26 @@ class SelfTest:
         self._click_and_wait(timeout_s=120.0)
         self.assertEqual(self._node_names(), before)
         self.assertIn("zero", self.widget.ui.statusLabel.text)
+
+    def _read(self, low_count, denoised):
+        """Low-count and denoised are side by side in one window; every button does what it says."""
+        ui, both = self.widget.ui, {low_count.GetID(), denoised.GetID()}
+        self.assertEqual(self._shown(), both)
+        ui.suv5Button.click()
+        for node in (low_count, denoised):
+            self.assertEqual(node.GetDisplayNode().GetWindowLevelMax(), 5.0)
+        ui.showDifferenceCheckBox.checked = True
+        self.assertIn(self._result(low_count, "difference").GetID(), self._shown())
+        ui.showDifferenceCheckBox.checked = False
+        for button in (ui.mipOnlyButton, ui.denoisedOnlyButton, ui.sideBySideButton):
+            button.click()
+            slicer.app.processEvents()
+            self.assertTrue(button.checked)
+            self.assertEqual(self._shown(), both)
+
+    def _shown(self):
+        views = slice_views(slicer.mrmlScene, *PLANES, MIP)
+        return {composite.GetBackgroundVolumeID() for _volume, _view, _node, composite in views}
 
     def _choose(self, volume_node):
         self.widget.ui.inputSelector.setCurrentNode(volume_node)
