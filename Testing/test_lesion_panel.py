@@ -214,6 +214,7 @@ def test_without_results_the_section_is_off(a_module, nodes):
     a_module.widget.updatePanels()
     assert not a_module.ui.lesionsCollapsibleButton.enabled
     assert a_module.ui.lesionTotalsLabel.text == ""
+    assert a_module.ui.lesionTableView.node.GetNumberOfColumns() == 0
 
 
 def test_nodes_removed_during_a_measurement_end_it(a_module, nodes):

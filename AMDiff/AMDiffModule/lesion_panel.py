@@ -179,6 +179,7 @@ class LesionPanel:
         ui.lesionTotalsLabel.text = totals_text(nodes.table) if nodes else ""
         ui.lesionRemarksLabel.text = "\n".join(remarks_of(nodes.table)) if nodes else ""
         if nodes is None:
+            self._table_node().RemoveAllColumns()
             return
         by_number = {number: each for each, number in lesion_numbers(nodes.segmentation).items()}
         self._segment_ids = [by_number.get(row.number) for row in lesion_rows(nodes.table)]
