@@ -63,6 +63,12 @@ def test_suv_by_this_librarys_reader_is_the_same(series):
     assert is_denoised(volume.suv, derived, DEFAULT_FACTOR)
 
 
+def test_a_result_is_not_taken_for_a_scan_by_mistake(series):
+    """Read it is where it is asked for by its UID, as above."""
+    with pytest.raises(BadInput, match="itself a result of AMDiff"):
+        read_pet(series[2])
+
+
 def test_every_slice_uses_the_whole_range_of_16_bits(series):
     _, derived, _ = series
     assert all(np.abs(image.pixel_array).max() in (32766, 32767) for image in derived[:-1])

@@ -40,7 +40,7 @@ _NOT_INHERITED = (
     "WindowWidth", "WindowCenterWidthExplanation", "VOILUTSequence", "RescaleType",
     "RealWorldValueMappingSequence", "IconImageSequence", "DigitalSignaturesSequence",
     "MACParametersSequence", "OriginalAttributesSequence", "ReferencedImageSequence",
-    "LossyImageCompressionRatio", "LossyImageCompressionMethod", "InstanceCreatorUID",
+    "InstanceCreatorUID",
     "StationName", "DeviceSerialNumber", "InstitutionName", "InstitutionAddress",
     "PixelData", "FloatPixelData",
     # Of dynamic series, which are never exported; some scanners write it into static ones.

@@ -154,6 +154,11 @@ def _choose(found: FoundFiles, series_uid: str | None) -> str:
         if series_uid not in found.series:
             raise BadInput(f"There is no PET series {series_uid} here. Found:\n{_listing(found, first)}")
         return series_uid
+    if not corrected and any(AI_IMAGE_TYPE in values_of(header, "ImageType") for header in first.values()):
+        raise BadInput(
+            "The PET series here is itself a result of AMDiff: AI-denoised, by its Image Type. Choose the "
+            f"scan that it was computed from. Found:\n{_listing(found, first)}"
+        )
     if not corrected:
         raise BadInput(
             "None of the PET series here is attenuation-corrected (Corrected Image lists no ATTN), so none "
