@@ -117,6 +117,14 @@ def test_ratios_are_of_suv_max_to_the_means_of_liver_and_aorta(organs):
     assert len(nothing.remarks) == 2
 
 
+@pytest.mark.parametrize(("level", "said"), [(1.2, True), (1.3, False), (3.0, False), (3.1, True)])
+def test_a_liver_outside_the_usual_range_is_remarked_upon(organs, level, said):
+    suv = np.where(organs == LIVER_LABEL, level, 1.0)
+    volume = PetVolume(suv=suv, spacing=SPACING, origin=(0, 0, 0), direction=(1, 0, 0, 0, 1, 0, 0, 0, 1))
+    remarks = measure(suv, np.zeros(SHAPE, np.int32), organs, volume=volume).remarks
+    assert any("1.3 to 3 is usual" in remark for remark in remarks) == said
+
+
 @pytest.mark.parametrize("spacing", [(4.0, 4.0, 4.0), (4.69, 4.69, 3.27), (1.0, 2.0, 3.0)])
 def test_distances_are_those_of_scipy_up_to_the_limit(spacing):
     mask = np.random.default_rng(5).random((14, 15, 16)) > 0.995

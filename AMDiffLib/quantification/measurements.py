@@ -18,7 +18,12 @@ from AMDiffLib.quantification.measured import (
     OrganMeasurement,
     TotalMeasurement,
 )
-from AMDiffLib.quantification.reference_regions import BLOOD_POOL, LIVER, ReferenceUptake
+from AMDiffLib.quantification.reference_regions import (
+    BLOOD_POOL,
+    LIVER,
+    ReferenceUptake,
+    unusual_liver,
+)
 from AMDiffLib.quantification.response_criteria import (
     deauville_score,
     patient_deauville,
@@ -90,6 +95,8 @@ def in_steps(suv: np.ndarray, anatomy: Anatomy, options: MeasureOptions | None =
         for name in anatomy.references.indices
     }
     remarks = list(anatomy.references.missing)
+    if unusual := unusual_liver(references[LIVER]):
+        remarks.append(unusual)
     sul, threshold = None, None
     if options.percist:
         reason = options.body.reason_no_sul()

@@ -34,6 +34,10 @@ _NOTHING = np.empty(0, np.intp)
 _LABELS = {organ.name: organ.label for organ in ORGANS}
 
 
+USUAL_LIVER_SUV_MEAN = (1.3, 3.0)
+"""Where the EANM guideline (Boellaard et al., Eur J Nucl Med Mol Imaging 2015;42:328) expects the liver."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ReferenceUptake:
     """What one volume holds in a reference region, SUVbw in g/mL; None where there is no such region."""
@@ -43,6 +47,17 @@ class ReferenceUptake:
     suv_mean: float | None
     suv_sd: float | None
     volume_ml: float
+
+
+def unusual_liver(liver: ReferenceUptake) -> str:
+    """Return what is unusual about the uptake of the liver reference; empty when nothing is."""
+    least, most = USUAL_LIVER_SUV_MEAN
+    if liver.suv_mean is None or least <= liver.suv_mean <= most:
+        return ""
+    return (
+        f"The {LIVER} has SUVmean {liver.suv_mean:.1f}; {least:g} to {most:g} is usual. Look where the liver "
+        "was segmented, and at weight, dose and times of the scan."
+    )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
