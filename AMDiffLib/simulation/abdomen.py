@@ -39,17 +39,32 @@ def paint_abdomen(
     )
     _paint_stomach(canvas, person, below, uptake, rng)
     size, rise = person.build, 0.6 * person.breath
-    loop = [person.inside(x, y, f) for x, y, f in
-            ((-0.20, -0.28, 0.652), (-0.36, -0.02, 0.648), (-0.36, 0.10, 0.622), (-0.22, 0.12, 0.608),
-             (0.05, 0.05, 0.610), (0.22, -0.05, 0.632))]  # fmt: skip
+    loop = [
+        person.inside(x, y, f)
+        for x, y, f in (
+            (-0.20, -0.28, 0.652),
+            (-0.36, -0.02, 0.648),
+            (-0.36, 0.10, 0.622),
+            (-0.22, 0.12, 0.608),
+            (0.05, 0.05, 0.610),
+            (0.22, -0.05, 0.632),
+        )
+    ]
     canvas.paint(
         Tube(tuple(loop), (13 * size, 13 * size, 13 * size, 12 * size, 11 * size, 11 * size)),
         uptake["duodenum"],
         "duodenum",
     )
-    gland = [person.inside(x, y, f) for x, y, f in
-             ((-0.24, 0.0, 0.622), (-0.20, -0.05, 0.640), (0.02, -0.22, 0.652), (0.28, -0.02, 0.660),
-             (0.60, 0.34, 0.674))]  # fmt: skip
+    gland = [
+        person.inside(x, y, f)
+        for x, y, f in (
+            (-0.24, 0.0, 0.622),
+            (-0.20, -0.05, 0.640),
+            (0.02, -0.22, 0.652),
+            (0.28, -0.02, 0.660),
+            (0.60, 0.34, 0.674),
+        )
+    ]
     girth = float(np.clip(rng.normal(1.0, 0.12) - 0.003 * (person.age - 60), 0.7, 1.25)) * size
     pancreas = Tube(tuple(gland), tuple(r * girth for r in (11, 15, 10, 11, 9)))
     canvas.paint(pancreas, uptake["pancreas"], "pancreas")
@@ -60,10 +75,10 @@ def paint_abdomen(
     whole = liver(person, below, rng)
     canvas.paint(whole, uptake["liver"], "liver")
     bulb = Ellipsoid(
-        person.inside(-0.40, -0.50, 0.642 + 0.5 * rise), tuple(r * rng.uniform(0.8, 1.2) for r in (14.0,
-        15.0, 29.0)),
+        person.inside(-0.40, -0.50, 0.642 + 0.5 * rise),
+        tuple(r * rng.uniform(0.8, 1.2) for r in (14.0, 15.0, 29.0)),
         rotation(about_x=-25, about_y=12),
-    )  # fmt: skip
+    )
     canvas.paint(shrunk(bulb, -2.5), 0.75 * uptake["liver"], "gallbladder")
     canvas.paint(bulb, uptake["gallbladder"], "gallbladder")
     canvas.paint(_spleen(person, below, rise, rng), uptake["spleen"], "spleen")
@@ -130,10 +145,17 @@ def _paint_stomach(
     rise, full = 0.7 * person.breath, float(rng.uniform(0.6, 1.0))
     size = person.build * full
     sag = float(rng.uniform(0.0, 0.018))
-    points = tuple(person.inside(x, y, f) for x, y, f in
-                   ((0.42, 0.10, 0.703 + rise), (0.52, -0.12, 0.690 + rise), (0.50, -0.42, 0.668 - sag),
-                   (0.25, -0.58, 0.650 - sag),
-                    (-0.02, -0.50, 0.648 - 0.3 * sag), (-0.18, -0.34, 0.654)))  # fmt: skip
+    points = tuple(
+        person.inside(x, y, f)
+        for x, y, f in (
+            (0.42, 0.10, 0.703 + rise),
+            (0.52, -0.12, 0.690 + rise),
+            (0.50, -0.42, 0.668 - sag),
+            (0.25, -0.58, 0.650 - sag),
+            (-0.02, -0.50, 0.648 - 0.3 * sag),
+            (-0.18, -0.34, 0.654),
+        )
+    )
     whole = Tube(points, tuple(r * size for r in (33, 35, 29, 23, 17, 12)))
     stomach = Solid(
         whole.bounds(), lambda x, y, z: shallowest(whole.depth(x, y, z), below.depth(x, y, z) + 2)

@@ -53,7 +53,7 @@ def _paint_small_bowel(canvas: Canvas, person: Person, suv: float, rng: np.rando
     times = np.arange(len(points))
     path = CubicSpline(times, np.array(points))(np.linspace(0, len(points) - 1, 6 * len(points)))
     factors = _uneven(len(path) - 1, float(rng.uniform(0.25, 0.75)), 28, rng)
-    radii = 9.5 * size * (1 + 0.25 * _waves(len(path), 12, rng))
+    radii = 9.5 * size * (1 + 0.25 * _waves(len(path), 12, rng).clip(-2, 2))
     for index, ((first, second), (r1, r2)) in enumerate(zip(pairwise(path), pairwise(radii), strict=True)):
         tube = Tube((tuple(first), tuple(second)), (float(r1), float(r2)))
         canvas.paint(_within(person, tube, 6.0), suv * float(factors[index]), "small bowel")
@@ -69,39 +69,19 @@ def _waves(count: int, length: int, rng: np.random.Generator) -> np.ndarray:
     return CubicSpline(knots, rng.standard_normal(len(knots)))(np.arange(count))
 
 
+# From the caecum to the rectum: shares of the cavity's width and depth, and the level.
 _FRAME = (
-    (-0.66, 0.10, 0.548), (-0.74, 0.12, 0.565), (-0.80, 0.16, 0.590), (-0.80, 0.18, 0.612), (-0.72,
-    -0.02, 0.632),
-    (-0.58, -0.42, 0.630), (-0.30, -0.70, 0.612), (0.0, -0.76, 0.604), (0.30, -0.70, 0.616), (0.58,
-    -0.40, 0.642),
-    (0.78, 0.10, 0.664), (0.82, 0.30, 0.645), (0.82, 0.28, 0.615), (0.80, 0.22, 0.585), (0.74, 0.10, 0.562),
-    (0.62, -0.10, 0.548), (0.42, -0.15, 0.540), (0.28, 0.15, 0.548), (0.05, 0.30, 0.545), (0.0, 0.55, 0.532),
+    (-0.66, 0.10, 0.548), (-0.74, 0.12, 0.565), (-0.80, 0.16, 0.590), (-0.80, 0.18, 0.612),
+    (-0.72, -0.02, 0.632), (-0.58, -0.42, 0.630), (-0.30, -0.70, 0.612), (0.0, -0.76, 0.604),
+    (0.30, -0.70, 0.616), (0.58, -0.40, 0.642), (0.78, 0.10, 0.664), (0.82, 0.30, 0.645),
+    (0.82, 0.28, 0.615), (0.80, 0.22, 0.585), (0.74, 0.10, 0.562), (0.62, -0.10, 0.548),
+    (0.42, -0.15, 0.540), (0.28, 0.15, 0.548), (0.05, 0.30, 0.545), (0.0, 0.55, 0.532),
     (0.0, 0.62, 0.515), (0.0, 0.45, 0.492),
 )  # fmt: skip
 # Right colon and caecum, the lower descending colon and the sigmoid often take up more.
 _HABIT = (
-    1.5,
-    1.5,
-    1.3,
-    1.1,
-    0.9,
-    0.8,
-    0.7,
-    0.7,
-    0.7,
-    0.8,
-    0.8,
-    0.8,
-    0.9,
-    1.1,
-    1.3,
-    1.4,
-    1.4,
-    1.3,
-    1.1,
-    1.0,
-    1.1,
-)
+    1.5, 1.5, 1.3, 1.1, 0.9, 0.8, 0.7, 0.7, 0.7, 0.8, 0.8, 0.8, 0.9, 1.1, 1.3, 1.4, 1.4, 1.3, 1.1, 1.0, 1.1,
+)  # fmt: skip
 
 
 def _paint_colon(canvas: Canvas, person: Person, suv: float, rng: np.random.Generator) -> None:

@@ -41,9 +41,13 @@ def skull_cavity(person: Person, skull: Ellipsoid) -> Solid:
 
 
 def _paint_cerebrum(
-    canvas: Canvas, person: Person, skull: Ellipsoid, uptake: dict[str, float], atrophy: float,
-    rng: np.random.Generator
-) -> None:  # fmt: skip
+    canvas: Canvas,
+    person: Person,
+    skull: Ellipsoid,
+    uptake: dict[str, float],
+    atrophy: float,
+    rng: np.random.Generator,
+) -> None:
     s = person.head_size
     _, y0, z0 = person.in_head(0, 0, 0)
     cavity = skull_cavity(person, skull)

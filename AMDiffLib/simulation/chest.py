@@ -33,16 +33,20 @@ def paint_chest(
             )
         _paint_lung_vessels(canvas, person, side, uptake["blood"], rng)
     size = person.build
-    gullet = [person.by_spine(x, forward, f) for x, forward, f in
-              ((14, 44, 0.70), (8, 34, 0.735), (2, 30, 0.775), (3, 24, 0.81), (2, 20, 0.855))]  # fmt: skip
+    gullet = [
+        person.by_spine(x, forward, f)
+        for x, forward, f in ((14, 44, 0.70), (8, 34, 0.735), (2, 30, 0.775), (3, 24, 0.81), (2, 20, 0.855))
+    ]
     canvas.paint(
         Tube(tuple(gullet), tuple(r * size for r in (8, 7, 7, 6.5, 6))),
         uptake["oesophagus"],
         "esophagus",
         detail_mm=2.0,
     )
-    windpipe = [person.by_spine(x, forward, f) for x, forward, f in
-                ((0, 46, 0.783), (0, 40, 0.81), (0, 38, 0.84), (0, 38, 0.862))]  # fmt: skip
+    windpipe = [
+        person.by_spine(x, forward, f)
+        for x, forward, f in ((0, 46, 0.783), (0, 40, 0.81), (0, 38, 0.84), (0, 38, 0.862))
+    ]
     branches = [(windpipe[0], person.by_spine(side * 34, 42, 0.768)) for side in (-1, 1)]
     for points, radius in ((windpipe, 9.0), *((branch, 6.5) for branch in branches)):
         tube = Tube(tuple(points), (radius * size,) * len(points))
@@ -110,7 +114,7 @@ def _lobes(person: Person, side: int, chest: Solid) -> list[tuple[str, Shape]]:
         ("lung upper lobe right", Solid(box, lambda x, y, z: torch.minimum(upper(x, y, z), -below_hilum(z)))),
         ("lung middle lobe right", Solid(box, lambda x, y, z: torch.minimum(upper(x, y, z), below_hilum(z)))),
         ("lung lower lobe right", Solid(box, lower)),
-    ]  # fmt: skip
+    ]
 
 
 def _gradient(suv: float, middle: float) -> Uptake:
@@ -125,9 +129,15 @@ def _paint_lung_vessels(
     size = person.build
     hilum = np.array(person.by_spine(side * 36, 52, 0.766))
     wide, front, back = person.cavity_reach(0.75)
-    targets = [(0.62, -0.5, 0.80), (0.55, 0.3, 0.808), (0.72, 0.1, 0.775), (0.6, -0.6, 0.75), (0.7, 0.5,
-    0.74),
-               (0.55, 0.62, 0.715), (0.66, -0.1, 0.735)]  # fmt: skip
+    targets = [
+        (0.62, -0.5, 0.80),
+        (0.55, 0.3, 0.808),
+        (0.72, 0.1, 0.775),
+        (0.6, -0.6, 0.75),
+        (0.7, 0.5, 0.74),
+        (0.55, 0.62, 0.715),
+        (0.66, -0.1, 0.735),
+    ]
     pieces: list[tuple[np.ndarray, np.ndarray, float, float]] = []
     for x, y, f in targets:
         end = np.array((side * x * wide, y * (back if y > 0 else front), person.level(f)))

@@ -57,14 +57,24 @@ def _paint_skull(canvas: Canvas, person: Person, uptake: dict[str, float]) -> No
         return torch.minimum(torch.maximum(wall, base), z - floor + 0.25 * (y - at(0, 0, 0)[1]))
 
     upper_jaw = shell(Ellipsoid(at(0, -54, -52), (34 * s, 36 * s, 32 * s)), 6 * s)
-    arch = [Tube((at(side * 44, -62, -30), at(side * 62, -30, -34), at(side * 66, -4, -34)), (5 * s,
-    4 * s, 4 * s))
-            for side in (-1, 1)]  # fmt: skip
+    arch = [
+        Tube(
+            (at(side * 44, -62, -30), at(side * 62, -30, -34), at(side * 66, -4, -34)), (5 * s, 4 * s, 4 * s)
+        )
+        for side in (-1, 1)
+    ]
     jaw = Tube(
-        (at(-52, -8, -48), at(-48, -16, -86), at(-30, -62, -104), at(0, -80, -106), at(30, -62, -104),
-        at(48, -16, -86), at(52, -8, -48)),
+        (
+            at(-52, -8, -48),
+            at(-48, -16, -86),
+            at(-30, -62, -104),
+            at(0, -80, -106),
+            at(30, -62, -104),
+            at(48, -16, -86),
+            at(52, -8, -48),
+        ),
         tuple(r * s for r in (6, 7, 7, 8, 7, 7, 6)),
-    )  # fmt: skip
+    )
     for shape, share in (
         (Solid(outer.bounds(), vault), 1.0),
         (upper_jaw, 0.8),

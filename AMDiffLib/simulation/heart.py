@@ -8,7 +8,7 @@ from torch import Tensor
 
 from AMDiffLib.simulation.body import Person
 from AMDiffLib.simulation.canvas import Canvas
-from AMDiffLib.simulation.random_fields import smooth_field
+from AMDiffLib.simulation.random_fields import SmoothField, smooth_field
 from AMDiffLib.simulation.shapes import Ellipsoid, Shape, Solid, shallowest, union
 
 # Long axis from base to apex: to the left, to the front and down.
@@ -100,7 +100,7 @@ def _paint_left_ventricle(
     canvas.paint(inner, blood, "heart blood")
 
 
-def _modulate(canvas: Canvas, shape: Shape, patches, spread: float) -> None:
+def _modulate(canvas: Canvas, shape: Shape, patches: SmoothField, spread: float) -> None:
     """Make the uptake of `shape` patchy."""
     for piece in canvas.pieces(canvas.window(shape)):
         share = canvas.fill(shape, piece)

@@ -62,17 +62,27 @@ def _paint_vertebrae(canvas: Canvas, person: Person, uptake: dict[str, float]) -
             arch = union(
                 Ellipsoid((0.0, y + 2.35 * radius, z - 0.6 * half), (4.0, 0.75 * radius, 0.75 * half)),
                 *(
-                    Tube(((s * 0.75 * radius, y + 0.6 * radius, z + 3), (s * 0.8 * radius,
-                    y + 1.5 * radius, z),
-                          (0.0, y + 1.9 * radius, z - 2)), (4.0, 4.5, 4.0))
+                    Tube(
+                        (
+                            (s * 0.75 * radius, y + 0.6 * radius, z + 3),
+                            (s * 0.8 * radius, y + 1.5 * radius, z),
+                            (0.0, y + 1.9 * radius, z - 2),
+                        ),
+                        (4.0, 4.5, 4.0),
+                    )
                     for s in (-1, 1)
                 ),
                 *(
-                    Tube(((s * 0.8 * radius, y + 1.4 * radius, z), (s * 1.85 * radius, y + 1.6 * radius,
-                    z + 2)), (4.0, 3.0))
+                    Tube(
+                        (
+                            (s * 0.8 * radius, y + 1.4 * radius, z),
+                            (s * 1.85 * radius, y + 1.6 * radius, z + 2),
+                        ),
+                        (4.0, 3.0),
+                    )
                     for s in (-1, 1)
                 ),
-            )  # fmt: skip
+            )
             canvas.paint(arch, 0.85 * uptake[name], name, attenuation=BONE_ATTENUATION, detail_mm=3.0)
             canvas.paint(body, _CORTEX_UPTAKE * marrow, name, attenuation=BONE_ATTENUATION, detail_mm=3.0)
             canvas.paint(shrunk(body, _CORTEX_MM), marrow, name, detail_mm=3.0)
@@ -157,9 +167,10 @@ def _chest_wall(person: Person, outline: Outline) -> list[tuple[str, Shape]]:
         turn = -side * (42 if person.arms_up else 28)
         outward = 0.70 if person.arms_up else 0.60
         blade = Ellipsoid(
-            (side * outward * wide, 0.74 * back, person.level(0.768)), (40 * size, 5.5 * size, 62 * size),
+            (side * outward * wide, 0.74 * back, person.level(0.768)),
+            (40 * size, 5.5 * size, 62 * size),
             rotation(about_y=side * (-14 if person.arms_up else 4), about_z=turn),
-        )  # fmt: skip
+        )
         spine = Tube(
             (
                 (side * 0.45 * wide, 0.86 * back, person.level(0.785)),

@@ -78,14 +78,16 @@ def _paint_ureter(
     rng: np.random.Generator,
 ) -> None:
     """Paint beads of urine of varied length; often there is none."""
-    course = np.array((
-        start,
-        person.by_spine(side * 40, 30, 0.615),
-        person.by_spine(side * 36, 32, 0.585),
-        (side * 44 * person.build, 18.0, person.level(0.556)),
-        (side * 58 * person.build, 22.0, person.level(0.530)),
-        (side * 22 * person.build, -8.0, person.level(0.511)),
-    ))  # fmt: skip
+    course = np.array(
+        (
+            start,
+            person.by_spine(side * 40, 30, 0.615),
+            person.by_spine(side * 36, 32, 0.585),
+            (side * 44 * person.build, 18.0, person.level(0.556)),
+            (side * 58 * person.build, 22.0, person.level(0.530)),
+            (side * 22 * person.build, -8.0, person.level(0.511)),
+        )
+    )
     lengths = np.concatenate(([0.0], np.cumsum(np.linalg.norm(np.diff(course, axis=0), axis=1))))
     position = 0.0
     while rng.random() < 0.55:

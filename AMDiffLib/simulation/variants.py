@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from torch import Tensor
 
 from AMDiffLib.simulation.body import Person
 from AMDiffLib.simulation.canvas import Canvas
@@ -59,15 +60,22 @@ def _paint_brown_fat(canvas: Canvas, person: Person, rng: np.random.Generator) -
     size = person.build
     for side in (-1, 1):
         chains: list[Shape] = [
-            Tube((person.by_spine(side * 34, 6, 0.855), person.by_spine(side * 52, 16, 0.832),
-                  (0.75 * person.shoulder(side)[0], 0.0, person.level(0.812))), (9 * size, 12 * size,
-                  7 * size)),
-            *(Tube((person.by_spine(side * 24, -4, f), person.by_spine(side * 30, -6, f)), (4.5, 4.5))
-              for f in np.arange(0.70, 0.81, 0.0128)),
-        ]  # fmt: skip
+            Tube(
+                (
+                    person.by_spine(side * 34, 6, 0.855),
+                    person.by_spine(side * 52, 16, 0.832),
+                    (0.75 * person.shoulder(side)[0], 0.0, person.level(0.812)),
+                ),
+                (9 * size, 12 * size, 7 * size),
+            ),
+            *(
+                Tube((person.by_spine(side * 24, -4, f), person.by_spine(side * 30, -6, f)), (4.5, 4.5))
+                for f in np.arange(0.70, 0.81, 0.0128)
+            ),
+        ]
         for chain in chains:
 
-            def spots(x, y, z, chain=chain):
+            def spots(x: Tensor, y: Tensor, z: Tensor, chain: Shape = chain) -> Tensor:
                 return chain.depth(x, y, z) - 4.0 + 5.0 * patchy.at(x, y, z)
 
             canvas.paint(Solid(chain.bounds(), spots), suv, "brown fat", detail_mm=3.0)
@@ -82,9 +90,14 @@ def _paint_active_muscle(canvas: Canvas, person: Person, outline: Outline, rng: 
         shoulder, elbow, wrist = person.arm_points(s)
         course, radii = (
             ((person.in_head(s * 54, 20, -64), (s * 16.0, -28 * size, person.level(0.815))), (8, 7)),
-            (((s * 30.0, 0.8 * back, person.level(0.84)), (s * 0.6 * wide, 0.75 * back,
-            person.level(0.815))), (10, 9)),
+            (
+                (
+                    (s * 30.0, 0.8 * back, person.level(0.84)),
+                    (s * 0.6 * wide, 0.75 * back, person.level(0.815)),
+                ),
+                (10, 9),
+            ),
             ((elbow, wrist), (22, 12)),
             ((shoulder, tuple((a + b) / 2 for a, b in zip(shoulder, elbow, strict=True))), (24, 20)),
-        )[kind]  # fmt: skip
+        )[kind]
         canvas.paint(Tube(course, radii), suv, "skeletal muscle", only=("skeletal muscle",))

@@ -22,20 +22,36 @@ def paint_vessels(canvas: Canvas, person: Person, uptake: dict[str, float]) -> N
         (-14 * size, -0.42 * front, person.level(0.774)),
         (-10 * size, -0.34 * front, person.level(0.790)),
         (4 * size, -0.10 * front, person.level(0.7985)),
-        at(20, 40, 0.796), at(24, 27, 0.785), at(23, 24, 0.765), at(20, 26, 0.735),
-        at(14, 31, 0.70), at(9, 34, 0.66), at(6, 35, 0.625), at(4, 36, 0.603),
-    ]  # fmt: skip
-    draw("pulmonary vessels", [(14 * size, -0.42 * front, person.level(0.757)), (18 * size,
-    -0.16 * front, person.level(0.776)),
-                               at(34, 52, 0.774)], (13, 13, 9))  # fmt: skip
+        at(20, 40, 0.796),
+        at(24, 27, 0.785),
+        at(23, 24, 0.765),
+        at(20, 26, 0.735),
+        at(14, 31, 0.70),
+        at(9, 34, 0.66),
+        at(6, 35, 0.625),
+        at(4, 36, 0.603),
+    ]
+    draw(
+        "pulmonary vessels",
+        [
+            (14 * size, -0.42 * front, person.level(0.757)),
+            (18 * size, -0.16 * front, person.level(0.776)),
+            at(34, 52, 0.774),
+        ],
+        (13, 13, 9),
+    )
     draw("pulmonary vessels", [(12 * size, -0.12 * front, person.level(0.774)), at(-36, 52, 0.770)], (11, 8))
-    draw("superior vena cava", [(-24 * size, -0.20 * front, person.level(0.757)), (-26 * size,
-    -0.25 * front, person.level(0.80))],
-         (10, 8), 0.95 * blood)  # fmt: skip
+    draw(
+        "superior vena cava",
+        [(-24 * size, -0.20 * front, person.level(0.757)), (-26 * size, -0.25 * front, person.level(0.80))],
+        (10, 8),
+        0.95 * blood,
+    )
     draw("aorta", arch, (15.5, 16, 15.5, 14, 13, 12.5, 12, 11.5, 11, 10.5, 9.5, 9), 1.03 * blood)
-    cava = [at(-20, 34, f) for f in (0.603, 0.64, 0.68)] + [(-22 * size, 0.10 * front, person.level(0.715)),
-                                                          (-24 * size, -0.10 * front,
-                                                          person.level(0.735))]  # fmt: skip
+    cava = [at(-20, 34, f) for f in (0.603, 0.64, 0.68)] + [
+        (-22 * size, 0.10 * front, person.level(0.715)),
+        (-24 * size, -0.10 * front, person.level(0.735)),
+    ]
     draw("inferior vena cava", cava, (11, 11.5, 11.5, 12, 12))
     for side in (-1, 1):
         _paint_branches(canvas, person, side, uptake)
@@ -71,9 +87,12 @@ def _paint_branches(canvas: Canvas, person: Person, side: int, uptake: dict[str,
     )
     shoulder = person.shoulder(side)
     arch = (side * 8 * size, -0.30 * front, person.level(0.80))
-    carotid = [arch, (side * 22 * size, 2.0, person.level(0.835)), (side * 28 * size, 6.0,
-    person.level(0.868)),
-               person.in_head(side * 30, 6, -70)]  # fmt: skip
+    carotid = [
+        arch,
+        (side * 22 * size, 2.0, person.level(0.835)),
+        (side * 28 * size, 6.0, person.level(0.868)),
+        person.in_head(side * 30, 6, -70),
+    ]
     draw("carotid artery", carotid, (4.5, 3.8, 3.4, 3.0), 0.93 * blood)
     jugular = [(x + side * 9 * size, y - 2, z) for x, y, z in carotid[1:]]
     draw(
@@ -83,17 +102,31 @@ def _paint_branches(canvas: Canvas, person: Person, side: int, uptake: dict[str,
         0.88 * blood,
     )
     armpit = (side * 0.72 * abs(shoulder[0]), -4.0, person.level(0.806))
-    draw("subclavian artery", [arch, (side * 44 * size, 6.0, person.level(0.818)), armpit],
-         (4.5, 4, 2.6), 0.95 * blood)  # fmt: skip
-    draw("brachiocephalic vein", [(-20 * size, -0.36 * front, person.level(0.792)), (side * 24 * size,
-    -0.36 * front, person.level(0.806)),
-                                  (side * 58 * size, -12.0, person.level(0.812)), armpit], (7.5, 7, 6,
-                                  5), 0.88 * blood)  # fmt: skip
+    draw(
+        "subclavian artery",
+        [arch, (side * 44 * size, 6.0, person.level(0.818)), armpit],
+        (4.5, 4, 2.6),
+        0.95 * blood,
+    )
+    draw(
+        "brachiocephalic vein",
+        [
+            (-20 * size, -0.36 * front, person.level(0.792)),
+            (side * 24 * size, -0.36 * front, person.level(0.806)),
+            (side * 58 * size, -12.0, person.level(0.812)),
+            armpit,
+        ],
+        (7.5, 7, 6, 5),
+        0.88 * blood,
+    )
 
 
 def paint_portal_vein(canvas: Canvas, person: Person, uptake: dict[str, float]) -> None:
     """Paint the portal and splenic vein."""
-    points = (person.inside(-0.34, -0.05, 0.678), person.inside(-0.08, 0.02, 0.664), person.inside(0.25,
-    0.05, 0.668),
-              person.inside(0.62, 0.38, 0.682))  # fmt: skip
+    points = (
+        person.inside(-0.34, -0.05, 0.678),
+        person.inside(-0.08, 0.02, 0.664),
+        person.inside(0.25, 0.05, 0.668),
+        person.inside(0.62, 0.38, 0.682),
+    )
     canvas.paint(Tube(points, (7.0, 6.5, 5.0, 4.0)), 0.95 * uptake["blood"], "portal vein", detail_mm=2.0)
