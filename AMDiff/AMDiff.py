@@ -8,7 +8,7 @@ import qt
 import slicer
 import vtk
 from AMDiffModule import segment_statistics
-from AMDiffModule.choices import Device, PetColors
+from AMDiffModule.choices import Device, OverlayColors
 from AMDiffModule.device_panel import DevicePanel
 from AMDiffModule.display import USUAL_SUV_WINDOW, show_in_3d
 from AMDiffModule.export import UnusableVolume, reason_unusable
@@ -64,6 +64,7 @@ _PARTS = (
     "view_fit",
     "mip_outlines",
     "same_window",
+    "overlay",
     "difference",
     "fusion",
     "reading_views",
@@ -133,12 +134,12 @@ class AMDiffParameterNode:
     steps: Annotated[int, WithinRange(0, 250)] = 0
     show3D: bool = False
     suvWindow: float = USUAL_SUV_WINDOW
-    petColors: PetColors = PetColors.INVERTED_GREY
     showLesions: bool = True
     showOrgans: bool = False
     showDifference: bool = False
     ctVolume: vtkMRMLScalarVolumeNode
     fuseCt: bool = False
+    overlayColors: OverlayColors = OverlayColors.RAINBOW
     petOpacity: Annotated[float, WithinRange(0.0, 1.0)] = 0.5
     exportSegmentation: bool = True
     exportReport: bool = True

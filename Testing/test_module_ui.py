@@ -34,7 +34,7 @@ BINDABLE = {
     "int": {"QSpinBox", "QSlider"},
     "float": {"QDoubleSpinBox", "ctkSliderWidget"},
     "Device": {"QComboBox"},
-    "PetColors": {"QComboBox"},
+    "OverlayColors": {"QComboBox"},
 }
 
 

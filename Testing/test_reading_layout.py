@@ -11,7 +11,8 @@ import vtk
 from AMDiffModule.difference import DifferenceImpossible
 from AMDiffModule.fusion import find_ct
 from AMDiffModule.mip_outlines import keep_off_mips, projected_outlines
-from AMDiffModule.node_marks import remember_low_count_agrees
+from AMDiffModule.node_marks import is_synthetic, remember_low_count_agrees
+from AMDiffModule.overlay import find_overlay
 from AMDiffModule.reading_layout import (
     DENOISED,
     DENOISED_ONLY,
@@ -32,7 +33,17 @@ from AMDiffModule.reading_layout import (
 from AMDiffModule.reading_views import Look, fill_views, show_side_by_side, use_windows
 from AMDiffModule.scene_import import find_results
 from AMDiffModule.view_fit import body_extent
-from reading_cases import BACK, FRONT, ORIGIN_RAS, SHAPE, SPACING_MM, add_results, centre_ras, ijk_to_ras
+from reading_cases import (
+    BACK,
+    FRONT,
+    ORIGIN_RAS,
+    SHAPE,
+    SPACING_MM,
+    add_results,
+    centre_ras,
+    ijk_to_ras,
+    matrix_of,
+)
 from slicer_host import open_host
 
 
@@ -334,8 +345,15 @@ def test_the_ct_lies_below_the_pet_in_the_planes_and_not_in_the_mips(a_host, a_r
             assert shown.GetBackgroundVolumeID() == pet.GetID()
         else:
             assert shown.GetBackgroundVolumeID() == ct.GetID()
-            assert shown.GetForegroundVolumeID() == pet.GetID()
             assert shown.GetForegroundOpacity() == pytest.approx(0.3)
+            overlay = a_host.scene.GetNodeByID(shown.GetForegroundVolumeID())
+            assert overlay is find_overlay(a_host.scene, pet)
+            # The same voxels in the same place, not a copy.
+            assert overlay.GetImageData() is pet.GetImageData()
+            np.testing.assert_array_equal(matrix_of(overlay), matrix_of(pet))
+            assert overlay.GetDisplayNode().GetColorNode().GetName() == "PET-Rainbow"
+            assert pet.GetDisplayNode().GetColorNode().GetName() == "InvertedGrey"
+            assert not overlay.GetSaveWithScene() and is_synthetic(overlay)
     assert (ct.GetDisplayNode().GetLevel(), ct.GetDisplayNode().GetWindow()) == (40.0, 400.0)
 
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import slicer
+from AMDiffModule.overlay import find_overlay
 from AMDiffModule.reading_layout import (
     DENOISED,
     DENOISED_ONLY,
@@ -207,13 +208,6 @@ def test_the_outlines_on_the_mips_follow_editing_and_hiding(a_module, a_case):
     assert not outlines.GetDisplayNode().GetVisibility()
 
 
-def test_the_colours_of_both_volumes_are_chosen_together(a_module, a_case):
-    a_module.ui.petColorsComboBox.setCurrentText("PET rainbow")
-    names = {node.GetDisplayNode().GetColorNode().GetName() for node in (a_case.input, a_case.denoised)}
-    assert names == {"PET-Rainbow"}
-    assert upper_ends(a_case) == (7.0, 7.0)
-
-
 def test_the_ct_is_fused_when_asked_for_and_never_another_patients(a_module, a_case):
     scene = a_module.host.scene
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
@@ -231,7 +225,20 @@ def test_the_ct_is_fused_when_asked_for_and_never_another_patients(a_module, a_c
     for _volume, _view, _node, composite in slice_views(scene, *PLANES):
         assert composite.GetBackgroundVolumeID() == ct.GetID()
         assert composite.GetForegroundOpacity() == pytest.approx(0.8)
+    overlays = [find_overlay(scene, node).GetDisplayNode() for node in (other.input, other.denoised)]
+    assert {display.GetColorNode().GetName() for display in overlays} == {"PET-Rainbow"}
+    a_module.ui.suv10Button.click()
+    assert [display.GetWindowLevelMax() for display in overlays] == [10.0, 10.0]
+    overlays[0].SetWindowLevelMinMax(0.0, 5.0)  # dragged in a fused view
+    assert upper_ends(other) == (5.0, 5.0)
+    assert overlays[1].GetWindowLevelMax() == 5.0
+    assert a_module.ui.suv5Button.checked
+    a_module.ui.overlayColorsComboBox.setCurrentText("Inverted grey")
+    assert {display.GetColorNode().GetName() for display in overlays} == {"InvertedGrey"}
     a_module.ui.inputSelector.setCurrentNode(a_case.input)
+    scene.RemoveNode(other.input)
+    names = [node.GetName() for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")]
+    assert [name for name in names if name.endswith("over CT")] == ["PET with CT denoised over CT"]
     assert a_module.ui.ctSelector.currentNode() is None
     assert (DENOISED, a_case.denoised.GetID()) in volumes_in_views(a_module, *PLANES)
 

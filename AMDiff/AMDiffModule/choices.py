@@ -24,16 +24,19 @@ class Device(enum.Enum):
         }[self]
 
 
-class PetColors(enum.Enum):
-    """The colours of both PET volumes."""
+class OverlayColors(enum.Enum):
+    """The colours of the PET over the CT; the PET alone is always in inverted grey."""
 
-    INVERTED_GREY = "inverted grey"
     RAINBOW = "rainbow"
+    INVERTED_GREY = "inverted grey"
 
     def label(self):
         """Return the text in the panel's list."""
-        return {PetColors.INVERTED_GREY: _("Inverted grey"), PetColors.RAINBOW: _("PET rainbow")}[self]
+        return {
+            OverlayColors.RAINBOW: _("PET rainbow"),
+            OverlayColors.INVERTED_GREY: _("Inverted grey"),
+        }[self]
 
     def node_id(self):
         """Return the identity of Slicer's colour node."""
-        return {PetColors.INVERTED_GREY: INVERTED_GREY, PetColors.RAINBOW: PET_RAINBOW}[self]
+        return {OverlayColors.RAINBOW: PET_RAINBOW, OverlayColors.INVERTED_GREY: INVERTED_GREY}[self]

@@ -11,14 +11,8 @@ INVERTED_GREY = "vtkMRMLColorTableNodeInvertedGrey"
 PET_RAINBOW = "vtkMRMLPETProceduralColorNodePET-Rainbow"
 
 
-def use_pet_window(
-    volume_node,
-    *,
-    upper_suv: float = USUAL_SUV_WINDOW,
-    suv_factor: float = 1.0,
-    color_node_id: str = INVERTED_GREY,
-) -> None:
-    """Show a volume between SUV 0 and `upper_suv`; never in an automatic window.
+def use_pet_window(volume_node, *, upper_suv: float = USUAL_SUV_WINDOW, suv_factor: float = 1.0) -> None:
+    """Show a volume in inverted grey between SUV 0 and `upper_suv`; never in an automatic window.
 
     `suv_factor` turns the volume's values into SUV: 1 for a volume in SUV, else g/mL per unit, such as Bq/mL.
     """
@@ -26,7 +20,7 @@ def use_pet_window(
         volume_node.CreateDefaultDisplayNodes()
     display = volume_node.GetDisplayNode()
     modifying = display.StartModify()
-    display.SetAndObserveColorNodeID(color_node_id)
+    display.SetAndObserveColorNodeID(INVERTED_GREY)
     display.AutoWindowLevelOff()
     display.SetWindowLevelMinMax(0.0, upper_suv / suv_factor)
     # Nearest-neighbour would show voxels of 4 mm as blocks.

@@ -27,13 +27,15 @@ _COLORS = {LOW_COUNT: "#0072B2", DENOISED: "#D55E00"}
 
 @dataclass(frozen=True, kw_only=True)
 class Volumes:
-    """The nodes to show; `difference` replaces the denoised planes, `ct` lies below the PET in the planes."""
+    """The nodes to show; in the planes, `difference` replaces the denoised volume; overlays lie on `ct`."""
 
     low_count: object
     denoised: object
     low_count_in_suv: bool = True
     difference: object | None = None
     ct: object | None = None
+    low_count_overlay: object | None = None
+    denoised_overlay: object | None = None
     pet_opacity: float = 0.5
 
 
@@ -109,15 +111,17 @@ def annotate_views(scene) -> None:
 def show_volumes(scene, volumes: Volumes) -> None:
     """Put the volumes into the views."""
     for volume, view, slice_node, composite in slice_views(scene, *PLANES, MIP):
-        pet = volumes.low_count if volume == LOW_COUNT else volumes.denoised
+        low_count = volume == LOW_COUNT
+        pet = volumes.low_count if low_count else volumes.denoised
         background, foreground, label = pet, None, _label(volume, view)
-        if volume == LOW_COUNT and not volumes.low_count_in_suv:
+        if low_count and not volumes.low_count_in_suv:
             label = _NOT_IN_SUV_LABEL
         if view != MIP:
             if volume == DENOISED and volumes.difference is not None:
                 background, label = volumes.difference, _DIFFERENCE_LABEL
             elif volumes.ct is not None:
-                background, foreground = volumes.ct, pet
+                overlay = volumes.low_count_overlay if low_count else volumes.denoised_overlay
+                background, foreground = volumes.ct, overlay
         composite.SetBackgroundVolumeID(background.GetID())
         composite.SetForegroundVolumeID(foreground.GetID() if foreground is not None else None)
         composite.SetForegroundOpacity(volumes.pet_opacity if foreground is not None else 0.0)

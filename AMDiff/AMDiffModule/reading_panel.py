@@ -11,7 +11,7 @@ from .fusion import find_ct
 from .lesion_table import lesion_rows
 from .measurement_table import lesion_ras
 from .mip_outlines import show_mip_outlines
-from .node_marks import low_count_agrees
+from .overlay import remove_overlays_without_pet
 from .reading_layout import (
     DENOISED_ONLY,
     MIP_ONLY,
@@ -23,7 +23,7 @@ from .reading_layout import (
     show_table,
     shown_layout,
 )
-from .reading_views import Look, fill_views, fit_to_patient, use_windows
+from .reading_views import Look, displays_in_suv, fill_views, fit_to_patient, use_windows
 from .same_window import SameWindow
 
 # After a change of layout, Qt gives the new views their size.
@@ -63,10 +63,12 @@ class ReadingPanel:
         fused = parameters.fuseCt and parameters.ctVolume is not None
         self.ui.readingCollapsibleButton.enabled = nodes is not None
         self.ui.fuseCtCheckBox.enabled = parameters.ctVolume is not None
-        self.ui.petOpacitySlider.enabled = fused
+        for widget in (self.ui.overlayColorsComboBox, self.ui.petOpacitySlider):
+            widget.enabled = fused
         layout = self._layout = shown_layout(slicer.mrmlScene)
         for identity, button in self._layout_buttons.items():
             button.checked = identity == layout
+        remove_overlays_without_pet(slicer.mrmlScene)
         if nodes is None:
             self._forget()
         elif layout is not None:
@@ -130,11 +132,11 @@ class ReadingPanel:
         parameters = self.host.parameterNode
         return Look(
             suv_window=parameters.suvWindow,
-            color_node_id=parameters.petColors.node_id(),
             lesions=parameters.showLesions,
             organs=parameters.showOrgans,
             difference=parameters.showDifference,
             ct=parameters.ctVolume if parameters.fuseCt else None,
+            overlay_color_node_id=parameters.overlayColors.node_id(),
             pet_opacity=parameters.petOpacity,
         )
 
@@ -146,7 +148,7 @@ class ReadingPanel:
             return
         self._shown = (case, look)
         another_patient = shown is None or shown[0][0] != case[0]
-        if another_patient or shown[1].color_node_id != look.color_node_id:
+        if another_patient:
             use_windows(nodes, look)
         try:
             fill_views(slicer.mrmlScene, nodes, look)
@@ -155,8 +157,8 @@ class ReadingPanel:
             self.host.showProblem(str(error))
             self.host.parameterNode.showDifference = False
             return
+        self._observe(nodes)
         if shown is None or shown[0] != case:
-            self._observe(nodes)
             self._connect_table()
             at = None if another_patient else marked_point(slicer.mrmlScene)
             fit_to_patient(slicer.mrmlScene, nodes, at=at)
@@ -198,8 +200,8 @@ class ReadingPanel:
 
     def _observe(self, nodes) -> None:
         self._drop_observations()
-        if low_count_agrees(nodes.denoised):
-            self._same_window = SameWindow(self.host, nodes, self._check_suv_button)
+        displays = displays_in_suv(slicer.mrmlScene, nodes)
+        self._same_window = SameWindow(self.host, displays, self._check_suv_button)
         segmentation, modified = nodes.segmentation.GetSegmentation(), vtk.vtkCommand.ModifiedEvent
         edited = ("SegmentAdded", "SegmentRemoved", "SegmentModified", "SourceRepresentationModified")
         self._observations = [

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .difference import difference_of
-from .display import INVERTED_GREY, USUAL_SUV_WINDOW, show_lesions_and_organs, use_pet_window
+from .display import PET_RAINBOW, USUAL_SUV_WINDOW, show_lesions_and_organs, use_pet_window
 from .fusion import use_soft_tissue_window
 from .measurement_table import first_lesion_ras
 from .mip_outlines import keep_off_mips, show_mip_outlines
 from .node_marks import low_count_agrees, suv_factor_of_input
+from .overlay import find_overlay, overlay_of
 from .reading_layout import (
     SIDE_BY_SIDE,
     Volumes,
@@ -28,11 +29,11 @@ class Look:
     """What the reader chose to see; `ct` is a volume node, or None for the PET alone."""
 
     suv_window: float = USUAL_SUV_WINDOW
-    color_node_id: str = INVERTED_GREY
     lesions: bool = True
     organs: bool = False
     difference: bool = False
     ct: object | None = None
+    overlay_color_node_id: str = PET_RAINBOW
     pet_opacity: float = 0.5
 
 
@@ -46,15 +47,27 @@ def show_side_by_side(scene, nodes, look: Look | None = None) -> None:
 
 
 def use_windows(nodes, look: Look) -> None:
-    """Show both volumes in the chosen SUV window and colours, whatever the unit of the input.
+    """Show both volumes in the chosen SUV window, whatever the unit of the input.
 
     An input whose values are not those that the job read keeps its own window: its SUV is not known.
     """
-    shown = [(nodes.denoised, 1.0)]
-    if low_count_agrees(nodes.denoised):
-        shown.append((nodes.input, suv_factor_of_input(nodes.denoised)))
-    for node, factor in shown:
-        use_pet_window(node, upper_suv=look.suv_window, suv_factor=factor, color_node_id=look.color_node_id)
+    for node, factor in _in_suv(nodes):
+        use_pet_window(node, upper_suv=look.suv_window, suv_factor=factor)
+
+
+def displays_in_suv(scene, nodes) -> list[tuple]:
+    """Return the display nodes that share the SUV window, each with what turns its values into SUV."""
+    found = []
+    for node, factor in _in_suv(nodes):
+        for shown in (node, find_overlay(scene, node)):
+            if shown is not None:
+                found.append((shown.GetDisplayNode(), factor))
+    return found
+
+
+def _in_suv(nodes) -> list[tuple]:
+    low_count = [(nodes.input, suv_factor_of_input(nodes.denoised))]
+    return [(nodes.denoised, 1.0), *(low_count if low_count_agrees(nodes.denoised) else [])]
 
 
 def fill_views(scene, nodes, look: Look) -> None:
@@ -63,6 +76,10 @@ def fill_views(scene, nodes, look: Look) -> None:
     Raises:
         DifferenceImpossible: the difference was chosen, and the input was changed since the run.
     """
+    overlays = {}
+    if look.ct is not None:
+        for name, node in (("low_count_overlay", nodes.input), ("denoised_overlay", nodes.denoised)):
+            overlays[name] = overlay_of(scene, node, color_node_id=look.overlay_color_node_id)
     volumes = Volumes(
         low_count=nodes.input,
         denoised=nodes.denoised,
@@ -70,6 +87,7 @@ def fill_views(scene, nodes, look: Look) -> None:
         difference=difference_of(scene, nodes) if look.difference else None,
         ct=look.ct,
         pet_opacity=look.pet_opacity,
+        **overlays,
     )
     if look.ct is not None:
         use_soft_tissue_window(look.ct)

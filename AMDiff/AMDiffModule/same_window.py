@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import vtk
 
-from .node_marks import suv_factor_of_input
-
 
 class SameWindow:
-    """Gives each of the two volumes the window that was set on the other, until it is closed."""
+    """Gives every volume the window that was set on one of them, until it is closed."""
 
-    def __init__(self, host, nodes, changed) -> None:
-        """Observe the volumes of `nodes` (ResultNodes) by `host`; call `changed` after each change."""
+    def __init__(self, host, suv_factors: list[tuple], changed) -> None:
+        """Observe volumes by `host`; call `changed` after each change.
+
+        `suv_factors` are pairs of a volume's display node and what turns the volume's values into SUV.
+        """
         self._host, self._changed = host, changed
-        self._low_count = nodes.input.GetDisplayNode()
-        self._denoised = nodes.denoised.GetDisplayNode()
-        self._suv_factor = suv_factor_of_input(nodes.denoised)
+        self._suv_factors = suv_factors
         self._copying = False
-        for display in (self._low_count, self._denoised):
+        for display, _factor in suv_factors:
             host.addObserver(display, vtk.vtkCommand.ModifiedEvent, self._on_display)
 
     def close(self) -> None:
         """Observe the volumes no more."""
-        for display in (self._low_count, self._denoised):
+        for display, _factor in self._suv_factors:
             self._host.removeObserver(display, vtk.vtkCommand.ModifiedEvent, self._on_display)
 
     def _on_display(self, caller, event) -> None:
@@ -30,16 +29,15 @@ class SameWindow:
             return
         self._copying = True
         try:
-            if caller is self._low_count:
-                _copy_window(self._low_count, self._denoised, scale=self._suv_factor)
-            else:
-                _copy_window(self._denoised, self._low_count, scale=1.0 / self._suv_factor)
+            self._copy_window_of(caller)
         finally:
             self._copying = False
         self._changed()
 
-
-def _copy_window(source, target, *, scale: float) -> None:
-    """Set the window of `source` on `target`, whose values are `scale` times as large for the same SUV."""
-    target.AutoWindowLevelOff()
-    target.SetWindowLevelMinMax(scale * source.GetWindowLevelMin(), scale * source.GetWindowLevelMax())
+    def _copy_window_of(self, source) -> None:
+        factor = next(factor for display, factor in self._suv_factors if display is source)
+        lowest, highest = factor * source.GetWindowLevelMin(), factor * source.GetWindowLevelMax()
+        for display, own_factor in self._suv_factors:
+            if display is not source:
+                display.AutoWindowLevelOff()
+                display.SetWindowLevelMinMax(lowest / own_factor, highest / own_factor)
