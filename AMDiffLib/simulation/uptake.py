@@ -37,20 +37,20 @@ def _group(group: str, **structures: tuple[float, float]) -> dict[str, Uptake]:
 UPTAKE = {
     **_group(
         "brain",
-        cerebral_cortex=(9.9, 2.0),
-        cerebral_white_matter=(4.72, 0.68),
-        cerebellum_cortex=(7.55, 1.3),
-        cerebellum_white_matter=(5.3, 0.78),
-        brain_stem=(5.4, 0.8),
-        thalamus=(9.1, 1.75),
+        cerebral_cortex=(10.1, 1.85),
+        cerebral_white_matter=(4.72, 0.62),
+        cerebellum_cortex=(7.55, 1.2),
+        cerebellum_white_matter=(5.3, 0.7),
+        brain_stem=(5.4, 0.72),
+        thalamus=(9.1, 1.6),
         caudate=(9.2, 2.25),
         putamen=(11.6, 2.05),
         pallidum=(6.8, 1.1),
         hippocampus=(6.4, 1.25),
         insula=(7.7, 1.65),
-        csf=(3.1, 0.5),
+        csf=(3.1, 0.45),
         lateral_ventricle=(2.4, 0.7),
-        spinal_cord=(1.24, 0.185),
+        spinal_cord=(1.24, 0.17),
     ),
     **_group(
         "blood",
@@ -106,7 +106,7 @@ UPTAKE = {
     **_group("gut", stomach=(1.6, 0.3), duodenum=(1.73, 0.28)),
     "small bowel": Uptake(mean=2.65, sd=1.05),
     "colon": Uptake(mean=1.36, sd=0.5),
-    "heart": Uptake(mean=3.0, sd=1.0),
+    "heart": Uptake(mean=2.9, sd=0.95),
     "gallbladder": Uptake(mean=1.06, sd=0.36),
     "urine": Uptake(mean=29.5, sd=15.0),
     "renal pelvis": Uptake(mean=8.0, sd=6.0),
@@ -126,7 +126,7 @@ UPTAKE = {
 }
 
 # Correlation of the organs of a group.
-_SHARED = {"brain": 0.9, "blood": 0.4, "marrow": 0.7, "muscle": 0.8, "lung": 0.7, "fat": 0.4, "gut": 0.4}
+_SHARED = {"brain": 0.8, "blood": 0.4, "marrow": 0.7, "muscle": 0.8, "lung": 0.7, "fat": 0.4, "gut": 0.4}
 
 
 def draw_uptake(rng: np.random.Generator) -> dict[str, float]:
