@@ -40,7 +40,9 @@ def a_module(tmp_path, monkeypatch):
 
 @pytest.fixture
 def nodes(a_module):
-    return show(a_module, add_patient(a_module.host.scene))
+    nodes = show(a_module, add_patient(a_module.host.scene))
+    wait(a_module)
+    return nodes
 
 
 def show(a_module, nodes):
@@ -174,15 +176,24 @@ def test_each_patient_has_their_own_facts_and_lesions(a_module):
     assert text(a_module, 0, USE) == "✗ bladder"
 
 
-def test_what_is_saved_right_after_an_edit_is_measured(a_module, nodes, tmp_path):
+def test_what_was_edited_while_nobody_followed_is_measured_when_the_module_opens_it(a_module):
+    nodes = add_patient(a_module.host.scene)
+    paint(nodes, "lesion_1", box(slice(26, 28), slice(4, 8), slice(4, 7)))
+    assert float(cells(nodes.table)["Lesion 1"]["mtv_ml"]) == pytest.approx(60 * VOXEL_ML)
+    show(a_module, nodes)
+    wait(a_module)
+    assert float(cells(nodes.table)["Lesion 1"]["mtv_ml"]) == pytest.approx(24 * VOXEL_ML)
+
+
+def test_what_is_saved_is_the_table_that_is_loaded_and_the_panels_own_is_not(a_module, nodes, tmp_path):
     a_module.ui.lesionTableView.click_cell(0, USE)
-    slicer.mrmlScene.InvokeEvent(slicer.mrmlScene.StartSaveEvent)
-    assert cells(nodes.table)["Lesion 1"]["status"] == "rejected"
+    wait(a_module)
     a_module.host.write_bundle(tmp_path / "scene.mrb")
     again = open_host(tmp_path / "again")
     assert again.scene.ReadFromMRB(str(tmp_path / "scene.mrb"), True)
     found = find_results(again.scene, again.scene.GetFirstNodeByName("PET"))
     assert cells(found.table) == cells(nodes.table)
+    assert cells(found.table)["Lesion 1"]["status"] == "rejected"
     assert again.scene.GetFirstNodeByName("AMDiff lesions") is None
 
 

@@ -34,7 +34,8 @@ def in_becquerel(folder):
     return slicer.util.addVolumeFromArray(values, ijkToRAS=np.diag([-1, -1, 1, 1]) @ matrix, name="GE")
 
 
-def test_the_ge_series_is_measured_in_suv_from_its_values_in_becquerel(pet_data, tmp_path):
+def test_the_ge_series_is_measured_in_suv_from_its_values_in_becquerel(pet_data, tmp_path, monkeypatch):
+    monkeypatch.setattr("AMDiffLib.inference.result_files.write_overview", lambda *arguments: None)
     folder = pet_data / "sts001-ge-fdg" / "FDG_PET" / "image"
     volume = read_pet(folder)
     lesions = label_lesions(volume.suv > 6.0, spacing=volume.spacing, minimum_ml=2.0, suv=volume.suv)

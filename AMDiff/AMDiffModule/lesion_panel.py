@@ -44,7 +44,6 @@ class LesionPanel:
             widget.connect("stateChanged(int)", lambda state=0: self._on_facts())
         for widget in (ui.heightSpinBox, ui.weightSpinBox):
             widget.connect("valueChanged(double)", lambda value=0.0: self._on_facts())
-        host.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartSaveEvent, self._on_save)
         ui.sexComboBox.connect("currentIndexChanged(int)", lambda index=0: self._on_facts())
 
     def update(self) -> None:
@@ -58,12 +57,14 @@ class LesionPanel:
         self.finish()
         self._nodes = nodes
         self._follower.follow(segmentation)
+        self._show_lesions()
         if nodes is not None:
             self._show_facts()
-        self._show_lesions()
+            # It may have been edited while nobody followed it: in another module, or before it was loaded.
+            self._follower.change()
 
     def finish(self) -> None:
-        """Measure at once what was edited and is not measured yet: before the table is saved or exported."""
+        """Measure at once what was edited and is not measured yet: before the table is exported or left."""
         self._timer.stop()
         if self._follower.is_waiting and self._nodes_are_present():
             self._follower.finish()
@@ -80,9 +81,6 @@ class LesionPanel:
             slicer.mrmlScene.IsNodePresent(node)
             for node in (nodes.input, nodes.denoised, nodes.segmentation, nodes.table)
         )
-
-    def _on_save(self, caller, event) -> None:
-        self.finish()
 
     def _on_change(self) -> None:
         self.ui.lesionTotalsLabel.text = _("Measuring...")
