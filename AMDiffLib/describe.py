@@ -63,7 +63,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     cancellation.stop_on_signals(stop)
     if arguments.stop_when_stdin_closes:
         cancellation.stop_when_stdin_closes(stop)
-    cancellation.end_process_if_not_stopped(stop, lambda: None, Cancelled.exit_code, grace=0.5)
+
+    def last_words() -> None:
+        reporter.error(Cancelled.kind, "The description was stopped before it was complete.")
+
+    # Nothing is written, so that there is nothing to wait for.
+    cancellation.end_process_if_not_stopped(stop, last_words, Cancelled.exit_code, grace=0.5)
     return command.run(lambda: _describe(arguments, reporter), reporter)
 
 
