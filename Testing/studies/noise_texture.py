@@ -64,6 +64,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--preset", default="discovery-st", choices=sorted(SCANNERS))
     parser.add_argument("--people", type=int, default=6, help="simulated people (default 6)")
     parser.add_argument("--realisations", type=int, default=3, help="noise realisations of each (default 3)")
+    protocol = parser.add_argument_group("what the header does not say; default: the preset's")
+    protocol.add_argument("--angles", type=int, help="projection angles")
+    protocol.add_argument("--subsets", type=int)
+    protocol.add_argument(
+        "--axial-weights",
+        type=float,
+        nargs=2,
+        metavar=("CENTRE", "NEIGHBOUR"),
+        help="three-point axial filter",
+    )
     options = parser.parse_args(arguments)
 
     volume, headers = read_series(options.series)
@@ -72,7 +82,9 @@ def main(arguments: list[str] | None = None) -> int:
     real = noise_texture(volume.suv[box], lags=_LAGS)
     error = sampling_error(real, options.size, seed=options.seed)
     people, pictures = [], [(volume.suv, box)]
-    scanner = _as_scanned(SCANNERS[options.preset], scan)
+    protocol = {name: getattr(options, name) for name in ("angles", "subsets", "axial_weights")}
+    protocol = {name: value for name, value in protocol.items() if value is not None}
+    scanner = replace(_as_scanned(SCANNERS[options.preset], scan), **protocol)
     for seed in _people_like(scan, options.seed):
         simulated = _simulate(scanner, scan, seed, options)
         if simulated is None:
@@ -205,7 +217,8 @@ def _report(options, scan: RealScan, real: NoiseTexture, error: tuple, people: l
     write_json(
         options.output / "noise_texture.json",
         {
-            "scan": asdict(scan), "preset": options.preset, "size": list(options.size),
+            "scan": asdict(scan), "preset": options.preset, "angles": options.angles, "subsets": options.subsets,
+            "axial_weights": options.axial_weights, "size": list(options.size),
             "correlation": results,
             "variation": {"real": real.variation, "real_standard_error": error[0], "simulated": variations},
             "mean_suv": {"real": real.mean, "simulated": [texture.mean for texture in textures]},
