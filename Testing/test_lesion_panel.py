@@ -139,6 +139,16 @@ def test_a_deleted_lesion_leaves_the_table_and_a_click_meanwhile_does_nothing(a_
     assert [text(a_module, row, NAME) for row in range(2)] == ["Lesion 1", "Lesion 3"]
 
 
+def test_what_cannot_be_measured_is_said_and_the_table_is_not_passed_off_as_new(a_module, nodes):
+    slicer.util.arrayFromVolume(nodes.denoised)[0, 0, 0] = float("nan")
+    before = cells(nodes.table)
+    a_module.ui.lesionTableView.click_cell(0, USE)
+    wait(a_module)
+    assert "Not measured" in a_module.ui.lesionTotalsLabel.text
+    assert "not finite" in a_module.ui.statusLabel.text
+    assert cells(nodes.table) == before
+
+
 def test_criteria_are_measured_when_they_are_asked_for(a_module, nodes):
     ui = a_module.ui
     assert not ui.heightSpinBox.enabled

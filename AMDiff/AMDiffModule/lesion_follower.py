@@ -72,7 +72,7 @@ class LesionFollower:
         self._noticed()
 
     def tick(self) -> bool:
-        """Do a little; return whether there is more to do."""
+        """Do a little; return whether there is more. What the measurement raises ends it and is raised."""
         now = self._clock()
         if self._changed_at is not None:
             if now - self._changed_at < self._quiet_s:
@@ -104,6 +104,9 @@ class LesionFollower:
         except StopIteration as end:
             self._steps = None
             self._measured(end.value)
+        except Exception:
+            self._steps = None
+            raise
 
     def _on_event(self, caller, event) -> None:
         self.change()

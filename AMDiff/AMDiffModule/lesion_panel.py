@@ -67,7 +67,10 @@ class LesionPanel:
         """Measure at once what was edited and is not measured yet: before the table is exported or left."""
         self._timer.stop()
         if self._follower.is_waiting and self._nodes_are_present():
-            self._follower.finish()
+            try:
+                self._follower.finish()
+            except ValueError as error:
+                self._show_not_measured(error)
 
     def close(self) -> None:
         """Follow nothing any more."""
@@ -90,8 +93,19 @@ class LesionPanel:
         if not self._nodes_are_present():
             self._timer.stop()
             self._follower.close()
-        elif not self._follower.tick():
+            return
+        try:
+            if not self._follower.tick():
+                self._timer.stop()
+        except ValueError as error:
             self._timer.stop()
+            self._show_not_measured(error)
+
+    def _show_not_measured(self, error: ValueError) -> None:
+        """Leave no doubt that the table is that of before the last edit."""
+        text = _("Not measured, the table is from before: {error}").format(error=error)
+        self.ui.lesionTotalsLabel.text = text
+        self.host.showProblem(text)
 
     def _on_measured(self, result) -> None:
         self._show_lesions()
