@@ -217,8 +217,8 @@ def _report(options, scan: RealScan, real: NoiseTexture, error: tuple, people: l
     write_json(
         options.output / "noise_texture.json",
         {
-            "scan": asdict(scan), "preset": options.preset, "angles": options.angles, "subsets": options.subsets,
-            "axial_weights": options.axial_weights, "size": list(options.size),
+            "scan": asdict(scan), "preset": options.preset, "size": list(options.size),
+            "changed": {name: getattr(options, name) for name in ("angles", "subsets", "axial_weights")},
             "correlation": results,
             "variation": {"real": real.variation, "real_standard_error": error[0], "simulated": variations},
             "mean_suv": {"real": real.mean, "simulated": [texture.mean for texture in textures]},
