@@ -75,7 +75,7 @@ def _paint_cerebrum(
         from_sulcus = torch.sqrt(sheet * sheet + below * below)
         edge = canvas.edge_mm
         inside = (depth / edge + 0.5).clamp(0, 1)
-        sulcus = inside * ((0.45 + 0.7 * atrophy - from_sulcus) / edge + 0.5).clamp(0, 1)
+        sulcus = inside * ((0.35 + 0.45 * atrophy - from_sulcus) / edge + 0.5).clamp(0, 1)
         white = ((torch.minimum(depth, from_sulcus) - _CORTEX_MM) / edge + 0.5).clamp(0, 1)
         cortex = uptake["cerebral cortex"] * (1 + 0.10 * lobes.on_grid(axes)).clamp(0.6, 1.4)
         canvas.lay(piece, inside, cortex, "cerebral cortex")
