@@ -40,6 +40,8 @@ def edited_results(folder, results, *, change_segments, change_rows):
     slicerio.write_segmentation(str(folder / "edited.seg.nrrd"), content)
     measured = json.loads((results / "measurements.json").read_text())
     change_rows(measured)
+    accepted = [row for row in measured["lesions"] if row["status"] == "accepted"]
+    measured["total"]["mtv_ml"] = sum(row["mtv_ml"] for row in accepted)
     (folder / "edited.json").write_text(json.dumps(measured))
     return {"segmentation": folder / "edited.seg.nrrd", "measurements": folder / "edited.json"}
 
@@ -320,6 +322,19 @@ def test_measurements_of_other_voxels_than_the_segments_are_refused(case, tmp_pa
     )
     with pytest.raises(BadInput, match=r"Lesion 2 measures 0.59 mL in the segmentation and 1.17 mL"):
         export(tmp_path / "out", *case[:2], **edited)
+
+
+def test_a_total_of_other_lesions_is_refused(case, tmp_path):
+    measured = json.loads((case[1] / "measurements.json").read_text())
+    measured["lesions"][0]["status"] = "rejected"
+    (tmp_path / "edited.json").write_text(json.dumps(measured))
+    with pytest.raises(BadInput, match=r"measure 1.17 mL together, and the total says 4.31 mL"):
+        export(
+            tmp_path / "out",
+            *case[:2],
+            segmentation=case[1] / "segmentation.seg.nrrd",
+            measurements=tmp_path / "edited.json",
+        )
 
 
 def test_two_lesions_of_one_name_are_refused(case, tmp_path):

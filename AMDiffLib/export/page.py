@@ -154,8 +154,8 @@ def _foot(figure: Figure, results: ResultSet, now: datetime) -> None:
         if is_rejected(row)
     ]
     lines = [
-        "SUV, MTV and TLG are measured on the denoised volume, which neural networks computed from the "
-        "low-count input: it is not a measurement of the patient.",
+        "SUV, MTV and TLG are measured on the denoised volume, which neural networks computed: it is not a "
+        "measurement of the patient.",
         f"{software.algorithm_name}, version {software.version}, weights {software.checksum[:16]}.   "
         f"Written {now:%Y-%m-%d %H:%M}.   {NOT_FOR_DIAGNOSIS}.",
     ]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from AMDiffLib.export.result_set import ResultSet
 
 _ROW = 0.163  # inches
-_MOST_LESIONS = 14
+_MOST_LESIONS = 12
 _FONT_SIZE = 7.6
 _CHARACTER = 0.062  # inches, of a usual one
 

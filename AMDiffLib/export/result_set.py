@@ -157,6 +157,12 @@ def _check_that_they_belong_together(results: ResultSet) -> None:
                 f"{name} measures {volume_ml:.2f} mL in the segmentation and {rows[name]['mtv_ml']:.2f} mL "
                 "in the measurements. Measure the segmentation again."
             )
+    measured, total = sum(row["mtv_ml"] for row in results.lesions), results.measurements["total"]["mtv_ml"]
+    if abs(measured - total) > _VOLUME_TOLERANCE * max(measured, total):
+        raise BadInput(
+            f"The lesions measure {measured:.2f} mL together, and the total says {total:.2f} mL. Measure the "
+            "segmentation again."
+        )
 
 
 def _volumes(segments: Any, volume: PetVolume) -> Iterator[tuple[str, float]]:
