@@ -12,7 +12,7 @@ from AMDiffLib.simulation.random_fields import smooth_field
 from AMDiffLib.simulation.shapes import Ellipsoid, Shape, Solid, Tube, rotation
 
 # How often, as a share of people; by eye, from what nuclear physicians teach about pitfalls of FDG PET.
-_HOT_TONSILS, _HOT_THYROID, _HOT_LARYNX, _HOT_COLON = 0.10, 0.04, 0.12, 0.04
+_HOT_TONSILS, _HOT_THYROID, _HOT_LARYNX, _HOT_COLON = 0.10, 0.03, 0.12, 0.04
 _BROWN_FAT, _THYMUS, _ACTIVE_MUSCLE = 0.05, 0.4, 0.12
 
 

@@ -45,7 +45,7 @@ def paint_vessels(canvas: Canvas, person: Person, uptake: dict[str, float]) -> N
         "superior vena cava",
         [(-24 * size, -0.20 * front, person.level(0.757)), (-26 * size, -0.25 * front, person.level(0.80))],
         (10, 8),
-        0.95 * blood,
+        0.92 * blood,
     )
     draw("aorta", arch, (15.5, 16, 15.5, 14, 13, 12.5, 12, 11.5, 11, 10.5, 9.5, 9), 1.03 * blood)
     cava = [at(-20, 34, f) for f in (0.603, 0.64, 0.68)] + [
