@@ -238,6 +238,14 @@ def test_damaged_weights_stop_the_batch_before_anything_is_done(model, tmp_path)
     assert not (tmp_path / "out").exists()
 
 
+def test_results_do_not_go_where_the_studies_are(model, tmp_path):
+    written_patient(tmp_path / "pet.nrrd", a_patient((32, 32, 32)))
+    before = sorted(tmp_path.rglob("*"))
+    code, lines, _ = run(tmp_path, tmp_path, model)
+    assert (code, lines[-1]["kind"]) == (2, "bad_input")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 @pytest.mark.parametrize(
     "options", [("scan.nrrd", "--studies", "tree"), (), ("--studies", "tree", "--part", "3/2")]
 )

@@ -42,12 +42,14 @@ class Batch:
         """
         options, reporter = self._options, self._reporter
         self._model_sha256 = check_model(options.model)["sha256"]
-        output = options.output.expanduser().absolute()
+        # Resolved, so that results inside the tree are known as such whatever links lead there.
+        tree, output = options.studies.expanduser().resolve(), options.output.expanduser().resolve()
+        if output == tree or output in tree.parents:
+            raise BadInput(
+                f"The output folder {output} holds the studies. Choose another folder, or one inside it."
+            )
         reporter.stage("find", "Looking for studies")
-        studies = find_studies(
-            options.studies.expanduser().absolute(), leave_out=output, pattern=options.pattern
-        )
-        studies = options.part.of(studies)
+        studies = options.part.of(find_studies(tree, leave_out=output, pattern=options.pattern))
         try:
             output.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -48,7 +48,7 @@ def find_studies(folder: Path, *, leave_out: Path, pattern: str = "*") -> list[S
     Every attenuation-corrected PET series is one, and every image file (NRRD, NIfTI, MetaImage) whose name
     matches `pattern` and that is no segmentation. Of a DICOM study without a corrected series the others
     are returned, so that it fails with a reason instead of being passed over. What lies under `leave_out`,
-    the results, is not looked at.
+    the results, is not looked at; links to folders are not followed.
 
     Raises:
         BadInput: the folder does not exist, or holds no PET.
