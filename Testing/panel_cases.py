@@ -9,7 +9,7 @@ import numpy as np
 import slicer
 from AMDiffModule.node_marks import mark_as_suv
 from dicom_builder import DEFAULT_FACTOR, write_series
-from slicer_stand_ins import process_events
+from qt_stand_ins import process_events
 from small_cases import a_patient
 
 STORED_STEP = 5.0  # Bq/mL; the bladder stays within 16 bits

@@ -93,3 +93,14 @@ def matrix_of(volume_node) -> np.ndarray:
     matrix = vtk.vtkMatrix4x4()
     volume_node.GetIJKToRASMatrix(matrix)
     return slicer.util.arrayFromVTKMatrix(matrix)
+
+
+def add_ct(scene, name: str, study: int):
+    """Add a volume in Hounsfield units to an item of the subject hierarchy."""
+    ct = slicer.util.addVolumeFromArray(np.zeros(SHAPE, np.int16), ijkToRAS=ijk_to_ras(), name=name)
+    hounsfield = slicer.vtkCodedEntry()
+    hounsfield.SetValueSchemeMeaning("[hnsf'U]", "UCUM", "Hounsfield unit")
+    ct.SetVoxelValueUnits(hounsfield)
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    hierarchy.CreateItem(study, ct)
+    return ct

@@ -23,11 +23,12 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "AMDiff"), str(REPOSITORY / "Testing")]
 
 import pytest  # noqa: E402
-import slicer_stand_ins as stand_ins  # noqa: E402
+import qt_stand_ins  # noqa: E402
 from AMDiffModule.reading_layout import register_layouts  # noqa: E402
 from AMDiffModule.worker import installed_models  # noqa: E402
 from render_reading_layout import first_results  # noqa: E402
 from slicer_host import open_host  # noqa: E402
+from slicer_stand_ins import open_module  # noqa: E402
 
 _UI_FOLDER = REPOSITORY / "AMDiff" / "Resources" / "UI"
 _TITLE_HEIGHT = 24
@@ -144,7 +145,7 @@ def main(arguments: list[str] | None = None) -> int:
         host = open_host(Path(folder))
         register_layouts(host.scene.GetFirstNodeByClass("vtkMRMLLayoutNode"))
         host.scene.ReadFromMRB(str(options.scene), True)
-        _module, widget = stand_ins.open_module(host, monkeypatch, models=installed_models())
+        _module, widget = open_module(host, monkeypatch, models=installed_models())
         nodes = first_results(host.scene)
         widget.ui.inputSelector.setCurrentNode(nodes.input)
         widget.enter()
@@ -165,8 +166,8 @@ def main(arguments: list[str] | None = None) -> int:
 def let_it_settle(*, timeout_s: float = 30.0) -> None:
     """Let timers run until none is left, or none of them ends."""
     deadline = time.monotonic() + timeout_s
-    while stand_ins.QTimer.running and time.monotonic() < deadline:
-        stand_ins.process_events()
+    while qt_stand_ins.QTimer.running and time.monotonic() < deadline:
+        qt_stand_ins.process_events()
         time.sleep(0.05)
 
 
@@ -189,22 +190,22 @@ def show_state(state, target: QtWidgets.QWidget) -> None:
         target.setProperty("text", state.text)
     target.setEnabled(state.enabled)
     target.setVisible(state.visible)
-    if isinstance(state, stand_ins.QComboBox):
+    if isinstance(state, qt_stand_ins.QComboBox):
         target.addItems([state._items[index] for index in range(state.count)])
         target.setCurrentIndex(state.currentIndex)
-    elif isinstance(state, stand_ins.qMRMLNodeComboBox):
+    elif isinstance(state, qt_stand_ins.qMRMLNodeComboBox):
         node = state.currentNode()
         target.addItem(node.GetName() if node is not None else target.property("noneDisplay") or "None")
-    elif isinstance(state, stand_ins.qMRMLTableView):
+    elif isinstance(state, qt_stand_ins.qMRMLTableView):
         if state.node is not None:
             target.show_node(state.node)
-    elif isinstance(state, stand_ins.QListWidget):
+    elif isinstance(state, qt_stand_ins.QListWidget):
         target.addItems(state.items)
-    elif isinstance(state, stand_ins.QPlainTextEdit):
+    elif isinstance(state, qt_stand_ins.QPlainTextEdit):
         target.setPlainText("\n".join(state.lines))
-    elif isinstance(state, (stand_ins.QCheckBox, stand_ins.QPushButton)):
+    elif isinstance(state, (qt_stand_ins.QCheckBox, qt_stand_ins.QPushButton)):
         target.setChecked(state.checked)
-    elif isinstance(state, stand_ins.QSpinBox):
+    elif isinstance(state, qt_stand_ins.QSpinBox):
         target.setValue(state.value)
 
 

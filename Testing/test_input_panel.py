@@ -10,8 +10,9 @@ from AMDiffModule.input_facts import facts_text, warnings_text
 from AMDiffModule.model_panel import is_model_folder
 from AMDiffModule.node_marks import is_said_to_be_suv
 from panel_cases import add_dicom_volume, add_patient, process_until
+from qt_stand_ins import process_events
 from slicer_host import open_host
-from slicer_stand_ins import open_module, process_events
+from slicer_stand_ins import open_module
 from small_cases import saved_tiny_model
 
 from AMDiffLib.description.scan import describe_scan

@@ -12,8 +12,9 @@ from AMDiffModule.lesion_marks import rejected_as
 from AMDiffModule.patient_facts import facts_of
 from AMDiffModule.scene_import import find_results
 from lesion_cases import VOXEL_ML, add_patient, box, cells, paint
+from qt_stand_ins import QTimer, process_events
 from slicer_host import open_host
-from slicer_stand_ins import QTimer, open_module, process_events
+from slicer_stand_ins import open_module
 
 USE, NAME, SITE, SUV_MAX = range(4)
 

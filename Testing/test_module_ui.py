@@ -17,9 +17,10 @@ from AMDiffModule.reading_layout import layout_descriptions
 from AMDiffModule.self_test import SelfTest
 from AMDiffModule.simulated_case import add_simulated_case
 from AMDiffModule.worker import installed_models
+from qt_stand_ins import QTimer, process_events
 from reading_cases import add_results
 from slicer_host import open_host
-from slicer_stand_ins import QTimer, open_module, process_events
+from slicer_stand_ins import open_module
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 MODULE = REPOSITORY / "AMDiff"

@@ -9,10 +9,7 @@ import pytest
 import slicer
 import vtk
 from AMDiffModule.difference import DifferenceImpossible
-from AMDiffModule.fusion import find_ct
-from AMDiffModule.mip_outlines import keep_off_mips, projected_outlines
-from AMDiffModule.node_marks import is_synthetic, remember_low_count_agrees
-from AMDiffModule.overlay import find_overlay
+from AMDiffModule.node_marks import remember_low_count_agrees
 from AMDiffModule.reading_layout import (
     DENOISED,
     DENOISED_ONLY,
@@ -42,7 +39,6 @@ from reading_cases import (
     add_results,
     centre_ras,
     ijk_to_ras,
-    matrix_of,
 )
 from slicer_host import open_host
 
@@ -229,134 +225,6 @@ def test_an_input_whose_suv_is_not_known_keeps_its_window_and_says_so(a_host, a_
         fill_views(a_host.scene, a_case, Look(difference=True))
 
 
-def outline_bounds(lines) -> np.ndarray:
-    return np.reshape(lines.GetBounds(), (3, 2))
-
-
-def test_lesions_are_outlined_on_the_mips_where_they_project(a_host, a_case):
-    display, segmentation = a_case.segmentation.GetDisplayNode(), a_case.segmentation.GetSegmentation()
-    both = outline_bounds(projected_outlines(a_case.segmentation, a_case.denoised))
-    display.SetSegmentVisibility(segmentation.GetSegmentIdBySegmentName("Lesion 2"), False)
-    front = outline_bounds(projected_outlines(a_case.segmentation, a_case.denoised))
-    # Lesion 1 is 3 x 3 x 3 voxels; its outline runs along their faces: exactly where the finest voxel size,
-    # 3 mm along S, divides them, else to half of it.
-    centre, half = np.array(centre_ras(FRONT)), 1.5 * np.array(SPACING_MM)
-    for axis, tolerance in ((0, 1.5), (2, 1e-5)):
-        faces = centre[axis] + np.array([-1, 1]) * half[axis]
-        np.testing.assert_allclose(front[axis], faces, atol=tolerance)
-    assert both[2, 0] < front[2, 0] - 30.0
-    display.SetSegmentVisibility(segmentation.GetSegmentIdBySegmentName("Lesion 1"), False)
-    assert projected_outlines(a_case.segmentation, a_case.denoised).GetNumberOfPoints() == 0
-
-
-def test_an_oblique_lesion_projects_along_the_patients_axis(a_host, a_case):
-    """A bar along the image's rows, turned by 45 degrees, looks sqrt(1/2) as long from the front."""
-    turn = np.eye(4)
-    turn[:2, :2] = np.array([[1, -1], [1, 1]]) / np.sqrt(2)
-    volume = slicer.util.addVolumeFromArray(np.zeros(SHAPE, np.float32), ijkToRAS=turn @ ijk_to_ras())
-    node = a_host.scene.AddNewNodeByClass("vtkMRMLSegmentationNode")
-    node.CreateDefaultDisplayNodes()
-    node.SetReferenceImageGeometryParameterFromVolumeNode(volume)
-    bar = np.zeros(SHAPE, np.uint8)
-    bar[20, 15, 5:30] = 1
-    segment_id = node.GetSegmentation().AddEmptySegment("bar", "bar")
-    slicer.util.updateSegmentBinaryLabelmapFromArray(bar, node, segment_id, volume)
-    node.GetSegmentation().GetSegment(segment_id).SetTag("TerminologyEntry", "~~SCT^108369006^Neoplasm~")
-    bounds = outline_bounds(projected_outlines(node, volume))
-    # 25 voxels of 4 mm, and the ends of a bar 5 mm wide.
-    assert bounds[0, 1] - bounds[0, 0] == pytest.approx((25 * 4.0 + 5.0) / np.sqrt(2), abs=4.0)
-
-
-def test_the_segmentation_is_kept_off_the_mips_alone(a_host, a_reading):
-    display = a_reading.segmentation.GetDisplayNode()
-    shown = {display.GetNthViewNodeID(index) for index in range(display.GetNumberOfViewNodeIDs())}
-    mips = {slice_node(a_host, volume, MIP).GetID() for volume in (LOW_COUNT, DENOISED)}
-    assert not shown & mips
-    assert {"vtkMRMLSliceNodeRed", slice_node(a_host, DENOISED, "Axial").GetID()} <= shown
-    outlines = next(
-        node
-        for node in slicer.util.getNodesByClass("vtkMRMLModelNode")
-        if node.GetAttribute("AMDiff.mipOutlines")
-    )
-    ids = outlines.GetDisplayNode()
-    assert {ids.GetNthViewNodeID(index) for index in range(ids.GetNumberOfViewNodeIDs())} == mips
-    assert ids.GetVisibility()
-
-
-def test_organs_and_lesions_are_shown_as_chosen(a_host, a_reading):
-    display, segmentation = a_reading.segmentation.GetDisplayNode(), a_reading.segmentation.GetSegmentation()
-    lesion, organ = (segmentation.GetSegmentIdBySegmentName(name) for name in ("Lesion 1", "liver"))
-    assert display.GetSegmentVisibility2DOutline(lesion)
-    assert not display.GetSegmentVisibility2DFill(organ) and not display.GetSegmentVisibility2DOutline(organ)
-    fill_views(a_host.scene, a_reading, Look(lesions=False, organs=True))
-    assert not display.GetSegmentVisibility2DOutline(lesion)
-    assert display.GetSegmentVisibility2DFill(organ)
-
-
-def add_ct(scene, name: str, study: int):
-    ct = slicer.util.addVolumeFromArray(np.zeros(SHAPE, np.int16), ijkToRAS=ijk_to_ras(), name=name)
-    hounsfield = slicer.vtkCodedEntry()
-    hounsfield.SetValueSchemeMeaning("[hnsf'U]", "UCUM", "Hounsfield unit")
-    ct.SetVoxelValueUnits(hounsfield)
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
-    hierarchy.CreateItem(study, ct)
-    return ct
-
-
-def test_the_ct_of_the_same_study_is_found_and_no_other_patients(a_host, a_case):
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(a_host.scene)
-    studies = []
-    for name in ("A", "B"):
-        patient = hierarchy.CreateSubjectItem(hierarchy.GetSceneItemID(), name)
-        studies.append(hierarchy.CreateStudyItem(patient, "Study"))
-    hierarchy.CreateItem(studies[0], a_case.input)
-    add_ct(a_host.scene, "CT of B", studies[1])
-    assert find_ct(a_host.scene, a_case.input) is None
-    ct = add_ct(a_host.scene, "CT of A", studies[0])
-    assert find_ct(a_host.scene, a_case.input) is ct
-
-
-def test_a_ct_in_the_same_frame_of_reference_is_found_wherever_it_lies(a_host, a_case, monkeypatch):
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(a_host.scene)
-    item = hierarchy.GetSceneItemID()
-    other, ct = add_ct(a_host.scene, "another CT", item), add_ct(a_host.scene, "CT", item)
-    frames = {"1.1": "F1", "1.2": "F1", "1.3": "F2"}
-    for node, uid in ((a_case.input, "1.1"), (ct, "1.2"), (other, "1.3")):
-        node.SetAttribute("DICOM.instanceUIDs", uid)
-
-    class Database:
-        def instanceValue(self, uid: str, tag: str) -> str:
-            return frames[uid] if tag == "0020,0052" else ""
-
-    monkeypatch.setattr(slicer, "dicomDatabase", Database(), raising=False)
-    assert find_ct(a_host.scene, a_case.input) is ct
-
-
-def test_the_ct_lies_below_the_pet_in_the_planes_and_not_in_the_mips(a_host, a_reading):
-    ct = add_ct(
-        a_host.scene,
-        "CT",
-        slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(a_host.scene).GetSceneItemID(),
-    )
-    fill_views(a_host.scene, a_reading, Look(ct=ct, pet_opacity=0.3))
-    for volume, view, _node, shown in slice_views(a_host.scene, *PLANES, MIP):
-        pet = a_reading.input if volume == LOW_COUNT else a_reading.denoised
-        if view == MIP:
-            assert shown.GetBackgroundVolumeID() == pet.GetID()
-        else:
-            assert shown.GetBackgroundVolumeID() == ct.GetID()
-            assert shown.GetForegroundOpacity() == pytest.approx(0.3)
-            overlay = a_host.scene.GetNodeByID(shown.GetForegroundVolumeID())
-            assert overlay is find_overlay(a_host.scene, pet)
-            # The same voxels in the same place, not a copy.
-            assert overlay.GetImageData() is pet.GetImageData()
-            np.testing.assert_array_equal(matrix_of(overlay), matrix_of(pet))
-            assert overlay.GetDisplayNode().GetColorNode().GetName() == "PET-Rainbow"
-            assert pet.GetDisplayNode().GetColorNode().GetName() == "InvertedGrey"
-            assert not overlay.GetSaveWithScene() and is_synthetic(overlay)
-    assert (ct.GetDisplayNode().GetLevel(), ct.GetDisplayNode().GetWindow()) == (40.0, 400.0)
-
-
 def test_a_saved_and_reloaded_scene_reads_on(a_host, a_reading, tmp_path):
     fill_views(a_host.scene, a_reading, Look(difference=True))
     a_host.write_bundle(tmp_path / "scene.mrb")
@@ -378,8 +246,3 @@ def test_a_saved_and_reloaded_scene_reads_on(a_host, a_reading, tmp_path):
         if node.GetAttribute("AMDiff.mipOutlines")
     ]
     assert len(outlines) == 1
-
-
-def test_a_segmentation_without_mips_in_the_scene_is_shown_everywhere(a_host, a_case):
-    keep_off_mips(a_host.scene, a_case.segmentation)
-    assert a_case.segmentation.GetDisplayNode().GetNumberOfViewNodeIDs() == 0

@@ -22,10 +22,10 @@ from AMDiffModule.reading_layout import (
     view_tag,
 )
 from AMDiffModule.worker import installed_models
-from reading_cases import BACK, FRONT, add_results, centre_ras
+from qt_stand_ins import process_events
+from reading_cases import BACK, FRONT, add_ct, add_results, centre_ras
 from slicer_host import open_host
-from slicer_stand_ins import open_module, process_events
-from test_reading_layout import add_ct
+from slicer_stand_ins import open_module
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ import slicer
 from AMDiffModule.job import JobEvent, JobOutcome, JobState
 from AMDiffModule.run_queue import ItemState, RunQueue
 from panel_cases import add_patient, item_above, process_until
+from qt_stand_ins import process_events
 from slicer_host import open_host
-from slicer_stand_ins import open_module, process_events
+from slicer_stand_ins import open_module
 from small_cases import saved_tiny_model
 
 
