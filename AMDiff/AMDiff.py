@@ -7,7 +7,7 @@ from typing import Annotated
 import qt
 import slicer
 import vtk
-from AMDiffModule import segment_statistics
+from AMDiffModule import sample_data, segment_statistics
 from AMDiffModule.choices import Device, OverlayColors
 from AMDiffModule.device_panel import DevicePanel
 from AMDiffModule.display import USUAL_SUV_WINDOW, show_in_3d
@@ -85,6 +85,7 @@ _PARTS = (
     "reading_panel",
     "export_job",
     "export_panel",
+    "sample_data",
     "simulated_case",
     "self_test",
 )
@@ -113,8 +114,9 @@ class AMDiff(ScriptedLoadableModule):
         )
         # A scene that was saved in a reading layout may be opened before the module is.
         slicer.app.connect("startupCompleted()", register_reading_layouts)
-        # By then Segment Statistics has been loaded too, where it is.
+        # By then Segment Statistics and Sample Data have been loaded too, where they are.
         slicer.app.connect("startupCompleted()", segment_statistics.register)
+        slicer.app.connect("startupCompleted()", sample_data.register)
 
 
 def register_reading_layouts():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import struct
@@ -53,24 +54,61 @@ def test_every_resource_of_the_module_is_listed():
     assert listed("MODULE_PYTHON_RESOURCES") == {str(path.relative_to(module)) for path in files}
 
 
-def test_the_index_entry_has_only_the_fields_of_schema_1_0_2():
-    entry = json.loads((REPOSITORY / "AMDiff.json").read_text())
+# Slicer's Schemas/slicer-extension-catalog-entry-schema-v1.0.2.json: no other fields, of these types.
+INDEX_FIELDS = {
+    "$schema": str,
+    "category": str,
+    "scm_url": str,
+    "scm_revision": str,
+    "scm_type": str,
+    "build_dependencies": list,
+    "build_subdirectory": str,
+    "dicom_support_rule": str,
+    "enabled": bool,
+    "tier": int,
+}
+INDEX_REQUIRES = {"$schema", "category", "scm_url"}
+
+
+def test_the_index_entry_is_valid_against_schema_1_0_2():
+    entry = json.loads((REPOSITORY / "AMDiff.json").read_text(encoding="utf-8"))
     assert entry["$schema"].endswith("slicer-extension-catalog-entry-schema-v1.0.2.json#")
-    assert set(entry) >= {"$schema", "category", "scm_url"}
-    assert set(entry) <= {
-        "$schema",
-        "build_dependencies",
-        "build_subdirectory",
-        "category",
-        "dicom_support_rule",
-        "enabled",
-        "scm_revision",
-        "scm_type",
-        "scm_url",
-        "tier",
-    }
-    assert entry["category"] == "Nuclear Medicine"
+    assert set(entry) >= INDEX_REQUIRES
+    assert {name: type(value) for name, value in entry.items()}.items() <= INDEX_FIELDS.items()
+    assert all(isinstance(name, str) for name in entry["build_dependencies"])
+    assert entry.get("scm_type", "git") in {"git", "local"}
     assert 1 <= entry["tier"] <= 5
+
+
+def test_the_index_entry_says_where_and_for_what():
+    entry = json.loads((REPOSITORY / "AMDiff.json").read_text(encoding="utf-8"))
+    text = (REPOSITORY / "CMakeLists.txt").read_text(encoding="utf-8")
+    assert entry["category"] == "Nuclear Medicine"
+    assert entry["scm_url"] == re.search(r'EXTENSION_HOMEPAGE "([^"]+)"', text).group(1)
+    assert entry["build_dependencies"] == re.search(r'EXTENSION_DEPENDS "([^"]+)"', text).group(1).split()
+    # A rule-engine expression on DICOM attributes; such a comparison is written as in Python.
+    rule = compile(entry["dicom_support_rule"], "dicom_support_rule", "eval")
+    assert [eval(rule, {}, {"Modality": modality}) for modality in ("PT", "CT")] == [True, False]
+
+
+@pytest.mark.parametrize("field", ["ICONURL", "SCREENSHOTURLS"])
+def test_every_picture_that_the_index_shows_is_in_the_repository(field):
+    text = (REPOSITORY / "CMakeLists.txt").read_text(encoding="utf-8")
+    homepage = re.search(r'EXTENSION_HOMEPAGE "https://github.com/([^"]+)"', text).group(1)
+    base = f"https://raw.githubusercontent.com/{homepage}/main/"
+    for url in re.search(rf'EXTENSION_{field} "([^"]+)"', text).group(1).split():
+        assert url.startswith(base)
+        assert (REPOSITORY / url.removeprefix(base)).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_a_checkout_is_smaller_than_the_100_mb_that_the_index_allows():
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    if listed.returncode != 0:
+        pytest.skip("this is no git checkout")
+    files = [REPOSITORY / name for name in listed.stdout.split("\0") if name]
+    assert sum(file.stat().st_size for file in files if file.is_file()) < 100e6
 
 
 def test_the_description_file_says_what_the_index_asks_for():
@@ -114,14 +152,18 @@ def a_cmake_of_3_28_or_newer() -> str:
     pytest.skip("no cmake of 3.28 or newer is installed")
 
 
-@pytest.mark.skipif(shutil.which("cc") is None, reason="cmake needs a compiler to configure a project")
-def test_the_installed_module_finds_the_library_and_the_models(tmp_path):
+@pytest.fixture(scope="module")
+def an_installation(tmp_path_factory):
+    """The build tree and the installed tree of the extension, the latter where a Windows user's might lie."""
+    if shutil.which("cc") is None:
+        pytest.skip("cmake needs a compiler to configure a project")
     cmake = a_cmake_of_3_28_or_newer()
-    stand_in = tmp_path / "slicer"
+    folder = tmp_path_factory.mktemp("extension")
+    stand_in = folder / "slicer"
     stand_in.mkdir()
     (stand_in / "SlicerConfig.cmake").write_text(SLICER_STAND_IN)
     (stand_in / "nothing.cmake").write_text("")
-    build, prefix = tmp_path / "build", tmp_path / "ins tall ü"
+    build, prefix = folder / "build", folder / "ins tall ü"
     for command in (
         ["-S", REPOSITORY, "-B", build, f"-DSlicer_DIR={stand_in}", "-DBUILD_TESTING=OFF"],
         ["--build", build],
@@ -129,24 +171,47 @@ def test_the_installed_module_finds_the_library_and_the_models(tmp_path):
     ):
         done = subprocess.run([cmake, *map(str, command)], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
-    module = prefix / "lib" / "Slicer-5.12" / "qt-scripted-modules"
-    built = build / "lib" / "Slicer-5.12" / "qt-scripted-modules"
-    assert (built / "AMDiffLib" / "denoise_segment.py").is_file()
-    installed = {str(path.relative_to(module / "AMDiffLib")) for path in (module / "AMDiffLib").rglob("*.py")}
-    library = REPOSITORY / "AMDiffLib"
-    assert installed == {str(path.relative_to(library)) for path in library.rglob("*.py")}
+    modules = Path("lib") / "Slicer-5.12" / "qt-scripted-modules"
+    return build / modules, prefix / modules
+
+
+def packaged(folder: Path) -> set[str]:
+    """Files below a folder, but what Python writes and the screenshots, which are for the web."""
+    files = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+    return {str(path) for path in files if not {"__pycache__", "Screenshots"} & set(path.parts)}
+
+
+@pytest.mark.parametrize("part", ["AMDiffLib", "Resources"])
+def test_the_library_and_the_resources_are_built_and_installed_beside_the_module(an_installation, part):
+    built, installed = an_installation
+    sources = packaged(REPOSITORY / part)
+    assert sources <= packaged(built / part)
+    # The module's own icons and panels share the folder of resources.
+    module = packaged(REPOSITORY / "AMDiff" / part) if part == "Resources" else set()
+    assert packaged(installed / part) == sources | module
+
+
+def test_the_installed_module_completes_a_run_far_from_the_sources(an_installation, tmp_path):
+    installed = an_installation[1]
     models = sorted(path.parent.name for path in (REPOSITORY / "Resources" / "Models").glob("*/config.json"))
-    found = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "from AMDiffModule.worker import library_root, installed_models\n"
-            "root = library_root()\nprint(root)\nprint(installed_models())\n"
-            "assert (root / 'Resources' / 'requirements.txt').is_file()",
-        ],
-        cwd=module,
+    if not models:
+        pytest.skip("no model is installed in Resources/Models")
+    script = REPOSITORY / "Testing" / "installed_module.py"
+    done = subprocess.run(
+        [sys.executable, str(script), str(installed), str(tmp_path / "cache")],
+        cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
         capture_output=True,
         text=True,
-        check=True,
-    ).stdout.splitlines()
-    assert found == [str(module), str(models)]
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["module"] == found["library"] == str(installed)
+    assert found["library_in_this_process"] == str(installed / "AMDiffLib")
+    assert Path(found["sample"]).is_relative_to(installed)
+    assert found["models"] == models
+    assert not found["torch_in_this_process"]
+    assert found["size"] == [48, 40, 56], found["status"]
+    assert found["segments"] > 0
+    assert {"All lesions", "liver"} <= set(found["measured"])
