@@ -6,6 +6,7 @@ one holds a person's data and is not for publishing.
 
 from __future__ import annotations
 
+import io
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from PIL import Image
 from study_output import study_parser
 
 from AMDiffLib.image.reading import read_pet
@@ -77,7 +79,8 @@ def _patient(scanner: Scanner, seed: list[int], options) -> Column:
 def _caption(phantom: Phantom) -> str:
     index = phantom.weight_kg / (phantom.height_cm / 100) ** 2
     lesions = int(phantom.lesions.max())
-    return f"{'woman' if phantom.female else 'man'}, BMI {index:.0f}\n{lesions} lesions"
+    sex = "woman" if phantom.female else "man"
+    return f"{sex}, BMI {index:.0f}\n{lesions} lesion{'' if lesions == 1 else 's'}"
 
 
 def _real_column(folder: Path) -> Column:
@@ -106,8 +109,11 @@ def _draw(path: Path, columns: list[Column]) -> None:
                 panel_axes.set_ylabel(name, fontsize=8)
             if name in column.projections:
                 _show(panel_axes, column.projections[name], column.pixel_mm)
-    figure.savefig(path, dpi=110, pil_kwargs={"optimize": True})
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=110, format="png")
     plt.close(figure)
+    # All is grey: one channel holds it in half the space.
+    Image.open(drawn).convert("L").save(path, optimize=True)
 
 
 def _shown_height(column: Column) -> float:
