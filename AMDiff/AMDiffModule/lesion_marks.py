@@ -73,6 +73,12 @@ def rejected_as(segment) -> str | None:
     return _tag(segment, _REJECTED_TAG) or None
 
 
+def reason_text(reason: str) -> str:
+    """Return one of `REASONS` in the user's language."""
+    texts = {"bladder": _("bladder"), "ureter": _("ureter"), "bowel": _("bowel"), "other": _("other")}
+    return texts[reason]
+
+
 def reject(segmentation_node, segment_id: str, reason: str) -> None:
     """Grey a lesion and mark it as something else, in the segment itself, so that a saved scene keeps it.
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import slicer
 
 from .lesion_follower import LesionFollower
-from .lesion_marks import REASONS, accept, add_lesion, lesion_numbers, reject, rejected_as
+from .lesion_marks import REASONS, accept, add_lesion, lesion_numbers, reason_text, reject, rejected_as
 from .lesion_table import USE_COLUMN, fill_lesion_table, lesion_rows, totals_text
 from .measurement_table import lesion_ras, remarks_of
 from .measuring_library import lesion_colour
@@ -34,7 +34,7 @@ class LesionPanel:
         self._follower = LesionFollower(
             lambda: update_table_in_steps(self._nodes), noticed=self._on_change, measured=self._on_measured
         )
-        ui.rejectReasonComboBox.addItems([_(reason) for reason in REASONS])
+        ui.rejectReasonComboBox.addItems([reason_text(reason) for reason in REASONS])
         ui.sexComboBox.addItems([_("not known"), _("female"), _("male")])
         ui.lesionTableView.connect("clicked(QModelIndex)", self._on_cell)
         ui.acceptRejectButton.connect("clicked(bool)", lambda checked=False: self._on_accept_or_reject())

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import vtk
 
+from .lesion_marks import reason_text
 from .translation import _
 
 USE_COLUMN = 0
@@ -15,16 +16,26 @@ USE_COLUMN = 0
 _LOW_COUNT = "low_count_"
 # Heading, column of the measurements, decimals (None: words), in both volumes, also shown when empty.
 _COLUMNS = (
-    ("SUVmax", "suv_max_g_per_ml", 1, True, True),
-    ("SUVpeak", "suv_peak_g_per_ml", 1, True, True),
-    ("MTV [mL]", "mtv_ml", 1, False, True),
-    ("TLG [g]", "tlg_g", 1, True, True),
-    ("/ liver", "suv_max_to_liver_ratio", 1, True, True),
-    ("/ blood pool", "suv_max_to_blood_pool_ratio", 1, True, True),
-    ("Deauville", "deauville_score", 0, True, False),
-    ("SULpeak", "sul_peak_g_per_ml", 1, True, False),
-    ("Measurable", "percist_measurable", None, True, False),
+    (_("SUVmax"), "suv_max_g_per_ml", 1, True, True),
+    (_("SUVpeak"), "suv_peak_g_per_ml", 1, True, True),
+    (_("MTV [mL]"), "mtv_ml", 1, False, True),
+    (_("TLG [g]"), "tlg_g", 1, True, True),
+    (_("/ liver"), "suv_max_to_liver_ratio", 1, True, True),
+    (_("/ blood pool"), "suv_max_to_blood_pool_ratio", 1, True, True),
+    (_("Deauville"), "deauville_score", 0, True, False),
+    (_("SULpeak"), "sul_peak_g_per_ml", 1, True, False),
+    (_("Measurable"), "percist_measurable", None, True, False),
 )
+
+_ORGANS = {
+    "liver": _("liver"),
+    "lung": _("lung"),
+    "bone": _("bone"),
+    "muscle": _("muscle"),
+    "kidney": _("kidney"),
+    "spleen": _("spleen"),
+    "aorta": _("aorta"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,13 +70,13 @@ def fill_lesion_table(panel_node, measurements_node) -> None:
     panel_node.SetLocked(False)
     panel_node.RemoveAllColumns()
     reasons = [cells.text("rejected_as", row) for row in rows]
-    _add(panel_node, _("Use"), ["✗ " + _(reason) if reason else "✓" for reason in reasons])
+    _add(panel_node, _("Use"), ["✗ " + reason_text(reason) if reason else "✓" for reason in reasons])
     _add(panel_node, _("Lesion"), [cells.text("name", row) for row in rows])
     _add(panel_node, _("Site"), [_site(cells, row) for row in rows])
     for heading, column, decimals, in_both, always in _COLUMNS:
         texts = [_values(cells, row, column, decimals, in_both) for row in rows]
         if always or any(text.strip(" |–") for text in texts):
-            _add(panel_node, _(heading), texts)
+            _add(panel_node, heading, texts)
     panel_node.SetUseColumnTitleAsColumnHeader(True)
     panel_node.SetLocked(True)
     panel_node.EndModify(modified)
@@ -95,7 +106,8 @@ def totals_text(measurements_node) -> str:
 def _site(cells: _Cells, row: int) -> str:
     """Return the organ, or how far the nearest one is."""
     distance = cells.number("location_distance_mm", row)
-    organ = _(cells.text("location", row))
+    location = cells.text("location", row)
+    organ = _ORGANS.get(location, location)
     return organ if not distance else _("{mm:.0f} mm from {organ}").format(mm=distance, organ=organ)
 
 

@@ -12,28 +12,28 @@ from .translation import _
 
 # In the order in which a report is read; columns that are not named here follow as they come.
 _TITLES = {
-    "name": "Name",
-    "kind": "Kind",
-    "status": "Status",
-    "rejected_as": "Rejected as",
-    "location": "Location",
-    "suv_max_g_per_ml": "SUVmax",
-    "suv_mean_g_per_ml": "SUVmean",
-    "suv_peak_g_per_ml": "SUVpeak",
-    "mtv_ml": "MTV",
-    "tlg_g": "TLG",
-    "volume_ml": "Volume",
-    "suv_max_to_liver_ratio": "SUVmax / liver",
-    "suv_max_to_blood_pool_ratio": "SUVmax / blood pool",
-    "mtv_suv_4_ml": "MTV at SUV 4.0",
-    "tlg_suv_4_g": "TLG at SUV 4.0",
-    "mtv_41_percent_ml": "MTV at 41 %",
-    "tlg_41_percent_g": "TLG at 41 %",
-    "deauville_score": "Deauville",
-    "sul_peak_g_per_ml": "SULpeak",
-    "percist_measurable": "PERCIST measurable",
-    "percist_threshold_sul_g_per_ml": "PERCIST threshold",
-    "suv_sd_g_per_ml": "SUV standard deviation",
+    "name": _("Name"),
+    "kind": _("Kind"),
+    "status": _("Status"),
+    "rejected_as": _("Rejected as"),
+    "location": _("Location"),
+    "suv_max_g_per_ml": _("SUVmax"),
+    "suv_mean_g_per_ml": _("SUVmean"),
+    "suv_peak_g_per_ml": _("SUVpeak"),
+    "mtv_ml": _("MTV"),
+    "tlg_g": _("TLG"),
+    "volume_ml": _("Volume"),
+    "suv_max_to_liver_ratio": _("SUVmax / liver"),
+    "suv_max_to_blood_pool_ratio": _("SUVmax / blood pool"),
+    "mtv_suv_4_ml": _("MTV at SUV 4.0"),
+    "tlg_suv_4_g": _("TLG at SUV 4.0"),
+    "mtv_41_percent_ml": _("MTV at 41 %"),
+    "tlg_41_percent_g": _("TLG at 41 %"),
+    "deauville_score": _("Deauville"),
+    "sul_peak_g_per_ml": _("SULpeak"),
+    "percist_measurable": _("PERCIST measurable"),
+    "percist_threshold_sul_g_per_ml": _("PERCIST threshold"),
+    "suv_sd_g_per_ml": _("SUV standard deviation"),
 }
 # Before the name of a quantity in the low-count input; without it, it is that of the denoised volume.
 _LOW_COUNT = "low_count_"
@@ -141,7 +141,7 @@ def _title(column: str, *, two_volumes: bool) -> str:
         quantity = _title(column.removeprefix(_LOW_COUNT), two_volumes=False)
         return _("{quantity}, low-count").format(quantity=quantity)
     if column in _TITLES:
-        title = _(_TITLES[column])
+        title = _TITLES[column]
         return _("{quantity}, denoised").format(quantity=title) if two_volumes else title
     for ending in _UNITS:
         column = column.removesuffix(ending)

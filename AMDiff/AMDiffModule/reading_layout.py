@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from xml.sax.saxutils import escape
 
 import slicer
+
+from .translation import _
 
 SIDE_BY_SIDE, MIP_ONLY, DENOISED_ONLY = 72101, 72102, 72103
 LOW_COUNT, DENOISED = "LowCount", "Denoised"
@@ -18,9 +21,9 @@ MIP = "Mip"
 TABLE_TAG = "AMDiffTable"
 _PLANES_GROUP, _MIP_GROUP = 72101, 72102
 # What the bar above each view says, and its colour: both tell the two volumes apart (Okabe-Ito).
-_LABELS = {LOW_COUNT: "Low-count", DENOISED: "Denoised"}
-_NOT_IN_SUV_LABEL = "Low-count, SUV not known"
-_DIFFERENCE_LABEL = "Difference"
+_LABELS = {LOW_COUNT: _("Low-count"), DENOISED: _("Denoised")}
+_NOT_IN_SUV_LABEL = _("Low-count, SUV not known")
+_DIFFERENCE_LABEL = _("Difference")
 _CROSSHAIR_COLOR = (0.0, 0.45, 0.70)  # the default, light yellow, is lost on white
 _COLORS = {LOW_COUNT: "#0072B2", DENOISED: "#D55E00"}
 
@@ -50,7 +53,7 @@ def layout_descriptions() -> dict[int, str]:
     """Return the layouts as Slicer's XML, by identity."""
     halves = _row((500, _half(LOW_COUNT)), (500, _half(DENOISED)))
     mips = _row((500, _slice_view(LOW_COUNT, MIP)), (500, _slice_view(DENOISED, MIP)))
-    label = _property("viewlabel", "Lesions: low-count | denoised")
+    label = _property("viewlabel", _("Lesions: low-count | denoised"))
     table = f'<view class="vtkMRMLTableViewNode" singletontag="{TABLE_TAG}">{label}</view>'
     return {
         SIDE_BY_SIDE: _column((780, halves), (220, table)),
@@ -177,12 +180,14 @@ def _label(volume: str, view: str) -> str:
     """Return what a view's bar says; the bars of the narrow upright views have room for little."""
     name = _LABELS[volume]
     if view == MIP:
-        return f"{name} MIP"
-    return f"{name} (synthetic)" if volume == DENOISED and view == "Axial" else name
+        return _("{volume} MIP").format(volume=name)
+    if volume == DENOISED and view == "Axial":
+        return _("{volume} (synthetic)").format(volume=name)
+    return name
 
 
 def _property(name: str, value: str) -> str:
-    return f'<property name="{name}" action="default">{value}</property>'
+    return f'<property name="{name}" action="default">{escape(value)}</property>'
 
 
 def _row(*items: tuple[int, str]) -> str:

@@ -19,17 +19,17 @@ _MILLILITRE = ("ml", "UCUM", "milliliter")
 _GRAM = ("g", "UCUM", "gram")
 # Key: title, unit as shown, column of the measurements that defines it, quantity, unit.
 _MEASUREMENTS = {
-    "suv_max": ("SUVmax", "g/mL", "suv_max_g_per_ml", _SUV, _SUV_UNIT),
-    "suv_mean": ("SUVmean", "g/mL", "suv_mean_g_per_ml", _SUV, _SUV_UNIT),
-    "suv_peak": ("SUVpeak", "g/mL", "suv_peak_g_per_ml", _SUV, _SUV_UNIT),
-    "mtv_ml": ("MTV", "mL", "mtv_ml", _METABOLIC_VOLUME, _MILLILITRE),
-    "tlg_g": ("TLG", "g", "tlg_g", _GLYCOLYSIS, _GRAM),
-    "mtv_suv_4_ml": ("MTV at SUV 4.0", "mL", "mtv_suv_4_ml", _METABOLIC_VOLUME, _MILLILITRE),
-    "tlg_suv_4_g": ("TLG at SUV 4.0", "g", "tlg_suv_4_g", _GLYCOLYSIS, _GRAM),
-    "mtv_41_percent_ml": ("MTV at 41 %", "mL", "mtv_41_percent_ml", _METABOLIC_VOLUME, _MILLILITRE),
-    "tlg_41_percent_g": ("TLG at 41 %", "g", "tlg_41_percent_g", _GLYCOLYSIS, _GRAM),
-    "suv_max_to_liver": ("SUVmax / liver", "", "suv_max_to_liver_ratio", None, None),
-    "suv_max_to_blood_pool": ("SUVmax / blood pool", "", "suv_max_to_blood_pool_ratio", None, None),
+    "suv_max": (_("SUVmax"), "g/mL", "suv_max_g_per_ml", _SUV, _SUV_UNIT),
+    "suv_mean": (_("SUVmean"), "g/mL", "suv_mean_g_per_ml", _SUV, _SUV_UNIT),
+    "suv_peak": (_("SUVpeak"), "g/mL", "suv_peak_g_per_ml", _SUV, _SUV_UNIT),
+    "mtv_ml": (_("MTV"), "mL", "mtv_ml", _METABOLIC_VOLUME, _MILLILITRE),
+    "tlg_g": (_("TLG"), "g", "tlg_g", _GLYCOLYSIS, _GRAM),
+    "mtv_suv_4_ml": (_("MTV at SUV 4.0"), "mL", "mtv_suv_4_ml", _METABOLIC_VOLUME, _MILLILITRE),
+    "tlg_suv_4_g": (_("TLG at SUV 4.0"), "g", "tlg_suv_4_g", _GLYCOLYSIS, _GRAM),
+    "mtv_41_percent_ml": (_("MTV at 41 %"), "mL", "mtv_41_percent_ml", _METABOLIC_VOLUME, _MILLILITRE),
+    "tlg_41_percent_g": (_("TLG at 41 %"), "g", "tlg_41_percent_g", _GLYCOLYSIS, _GRAM),
+    "suv_max_to_liver": (_("SUVmax / liver"), "", "suv_max_to_liver_ratio", None, None),
+    "suv_max_to_blood_pool": (_("SUVmax / blood pool"), "", "suv_max_to_blood_pool_ratio", None, None),
 }
 
 
@@ -82,7 +82,7 @@ def measurement_info(key: str) -> dict | None:
     title, unit, column, quantity, coded_unit = _MEASUREMENTS[key]
     definitions = quantification("column_definitions")
     description = definitions.UPTAKE.get(column) or definitions.COLUMNS[column]
-    info = {"name": title, "title": _(title), "description": description, "units": unit}
+    info = {"name": title, "title": title, "description": description, "units": unit}
     if quantity is not None:
         info |= {"DICOM.QuantityCode": _code(quantity), "DICOM.UnitsCode": _code(coded_unit)}
     return info

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .translation import _
+
 LIBRARY = "AMDiffLib"
 
 
@@ -34,8 +36,10 @@ def library_root(start: Path | None = None) -> Path:
         if (folder / LIBRARY / "__init__.py").is_file():
             return folder
     raise WorkerNotFound(
-        f"The folder {LIBRARY} was found neither in {module_folder} nor in {module_folder.parent}. "
-        "Install the AMDiff extension again."
+        _(
+            "The folder {library} was found neither in {folder} nor in {parent}. "
+            "Install the AMDiff extension again."
+        ).format(library=LIBRARY, folder=module_folder, parent=module_folder.parent)
     )
 
 
@@ -70,8 +74,10 @@ def find_python(slicer_home: str | None = None) -> Path:
         if candidate.name.lower().startswith("python") and candidate.is_file():
             return candidate
     raise WorkerNotFound(
-        "No PythonSlicer was found beside this application, so the background process cannot start. "
-        "Install 3D Slicer again, or start it from its own folder."
+        _(
+            "No PythonSlicer was found beside this application, so the background process cannot start. "
+            "Install 3D Slicer again, or start it from its own folder."
+        )
     )
 
 
