@@ -100,8 +100,8 @@ class Scanner:
         """Return the protocol's OSEM for a grid of `spacing_mm`, with two rules where it cannot be kept.
 
         Without time of flight, which the simulation lacks, OSEM needs more updates for the same contrast:
-        iterations are multiplied by the gain, as each event's chord is longer by it. (Noise-free, at 4 mm and
-        without this, the Vision's protocol leaves a liver 12 % and kidneys 25 % low; 8 iterations, 2 and 6 %.) On
+        iterations are multiplied by the gain, as each event's chord is longer by it. (Noise-free, at 4 mm
+        and without this, the Vision leaves a liver 12 % and kidneys 25 % low; 8 iterations, 2 and 6 %.) On
         voxels coarser than the scanner's own, the filter is at least a voxel wide, so that the noise is
         band-limited on the coarse grid as it is on the fine one.
         """

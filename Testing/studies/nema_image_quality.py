@@ -9,7 +9,7 @@ edition, ratio and kind of reconstruction agree.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from study_output import study_parser, table, write_json
@@ -79,6 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = study_parser(__file__, __doc__)
     parser.add_argument("--presets", default=",".join(SCANNERS), help="by comma (default: all)")
     parser.add_argument("--realisations", type=int, default=3, help="noise realisations of each (default 3)")
+    parser.add_argument("--filter-mm", type=float, help="post-filter in place of the protocol's, 0 for none")
     options = parser.parse_args(arguments)
 
     results = {}
@@ -110,6 +111,8 @@ def _run(
     activity = injected_mbq(phantom) * 2 ** (scanner.uptake_minutes / F18_HALF_LIFE_MINUTES)
     measurement = acquire(phantom, scanner, levels_percent=[100], seed=options.seed, injected_mbq=activity)
     settings = scanner.reconstruction_on(scanner.voxel_mm)
+    if options.filter_mm is not None:
+        settings = replace(settings, filter_mm=options.filter_mm)
     plane = sphere_plane_mm(scanner.voxel_mm[0])
     found = []
     for number in range(options.realisations):
