@@ -1,4 +1,4 @@
-"""One click in an installed extension, in a process that knows nothing of the sources: what it brings.
+"""A run and an export in an installed extension, in a process that knows nothing of the sources.
 
 `python installed_module.py MODULE CACHE` with the folder that holds AMDiff.py; Testing is where the stand-ins
 for Slicer's Qt come from, and nothing else.
@@ -11,9 +11,20 @@ import sys
 import time
 from pathlib import Path
 
+# What belongs into the background process; another extension may need another torch or ITK.
+HEAVY = {"torch", "monai", "SimpleITK", "pydicom", "highdicom", "scipy", "matplotlib", "slicerio"}
+
+
+def wait_while(condition, process_events) -> None:
+    """Let the timers fire while the condition holds, for five minutes at most."""
+    deadline = time.monotonic() + 300
+    while condition() and time.monotonic() < deadline:
+        process_events()
+        time.sleep(0.02)
+
 
 def main(module_folder: Path, cache: Path) -> None:
-    """Open the panel, click, wait for the run's end, and print the scene's results as JSON."""
+    """Open the panel, run, export, and print what came of it as JSON."""
     sys.path.insert(0, str(module_folder))
     import pytest
     import slicer_stand_ins
@@ -29,11 +40,14 @@ def main(module_folder: Path, cache: Path) -> None:
         simulated_case.add_simulated_case()
         widget.enter()
         widget.ui.runButton.click()
-        deadline = time.monotonic() + 300
-        while widget.logic.isRunning and time.monotonic() < deadline:
-            slicer_stand_ins.process_events()
-            time.sleep(0.02)
+        wait_while(lambda: widget.logic.isRunning, slicer_stand_ins.process_events)
         nodes = widget.results()
+        exports = cache / "exports"
+        exports.mkdir(parents=True)
+        export_panel = widget.panels[-1]
+        widget.askForFolder = lambda title: str(exports)
+        widget.ui.exportButton.click()
+        wait_while(lambda: export_panel.job is not None, slicer_stand_ins.process_events)
         found = {
             "status": widget.ui.statusLabel.text,
             "module": str(Path(module.__file__).parent),
@@ -41,7 +55,9 @@ def main(module_folder: Path, cache: Path) -> None:
             "models": worker.installed_models(),
             "sample": str(sample),
             "library_in_this_process": str(Path(sys.modules["AMDiffLib"].__file__).parent),
-            "torch_in_this_process": "torch" in sys.modules,
+            "heavy_packages_in_this_process": sorted(HEAVY & set(sys.modules)),
+            "exported": sorted(path.name for path in exports.glob("*/*")),
+            "export_status": widget.ui.exportStatusLabel.text,
         }
         if nodes is not None:
             table = nodes.table

@@ -191,7 +191,7 @@ def test_the_library_and_the_resources_are_built_and_installed_beside_the_module
     assert packaged(installed / part) == sources | module
 
 
-def test_the_installed_module_completes_a_run_far_from_the_sources(an_installation, tmp_path):
+def test_the_installed_module_completes_a_run_and_an_export_far_from_the_sources(an_installation, tmp_path):
     installed = an_installation[1]
     models = sorted(path.parent.name for path in (REPOSITORY / "Resources" / "Models").glob("*/config.json"))
     if not models:
@@ -211,7 +211,8 @@ def test_the_installed_module_completes_a_run_far_from_the_sources(an_installati
     assert found["library_in_this_process"] == str(installed / "AMDiffLib")
     assert Path(found["sample"]).is_relative_to(installed)
     assert found["models"] == models
-    assert not found["torch_in_this_process"]
+    assert found["heavy_packages_in_this_process"] == []
     assert found["size"] == [48, 40, 56], found["status"]
     assert found["segments"] > 0
     assert {"All lesions", "liver"} <= set(found["measured"])
+    assert found["exported"] == ["measurements.csv", "report.pdf"], found["export_status"]

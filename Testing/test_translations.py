@@ -78,7 +78,7 @@ def is_translating(node: ast.AST) -> bool:
 
 
 def untranslated(node: ast.AST):
-    """Yield the literals below a node that are neither translated, nor docstrings, nor a programmer's error."""
+    """Yield the literals below a node that are neither translated, nor docstrings, nor a programmer's."""
     if is_translating(node):
         return
     if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
