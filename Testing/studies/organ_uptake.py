@@ -23,6 +23,7 @@ from AMDiffLib.simulation.reconstruction import osem
 from AMDiffLib.simulation.scanner import SCANNERS
 
 _FEWEST_VOXELS = 10
+_FEWEST_PEOPLE = 0.4
 _EXPECTED_INSIDE = (0.80, 0.98)
 
 
@@ -94,10 +95,11 @@ def _report(
     options, reference: dict[str, Reference], truths: list[dict], images: list[tuple], unjudged: set[str]
 ) -> None:
     """Print and write the organ table."""
-    rows, results, outside = [], {}, []
+    rows, results, outside, thin = [], {}, [], []
     for organ, expected in reference.items():
         values = np.array([means[organ] for means in truths if organ in means])
-        if not len(values):
+        if len(values) < _FEWEST_PEOPLE * len(truths):
+            thin.append(f"{organ} ({len(values)})")
             continue
         inside = float(np.mean((values >= expected.low) & (values <= expected.high)))
         ratios = [found[organ] / true[organ] for true, found in images if organ in true and organ in found]
@@ -118,10 +120,11 @@ def _report(
     print(table(header, rows))
     print(f"organs with {_EXPECTED_INSIDE[0]:.0%} to {_EXPECTED_INSIDE[1]:.0%} of the people inside: "
           f"{len(rows) - len(outside)} of {len(rows)}; others: {', '.join(outside) or 'none'}")  # fmt: skip
-    print(f"painted, and not judged: {', '.join(sorted(unjudged))}")
+    print(f"too thin for these voxels in most people: {', '.join(thin) or 'none'}")
+    print(f"painted, and not in the reference: {', '.join(sorted(unjudged))}")
     write_json(
         options.output / "organ_uptake.json",
-        {"organs": results, "outside": outside, "not_judged": sorted(unjudged)},
+        {"organs": results, "outside": outside, "too_thin": thin, "not_in_reference": sorted(unjudged)},
     )
 
 
