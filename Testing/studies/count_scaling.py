@@ -19,6 +19,7 @@ from AMDiffLib.simulation.acquisition import Measurement, acquire, counted
 from AMDiffLib.simulation.phantom import Phantom, make_phantom
 from AMDiffLib.simulation.reconstruction import osem
 from AMDiffLib.simulation.scanner import SCANNERS
+from AMDiffLib.simulation.tissue import LIVER, LUNG
 
 _LEVELS = (2.5, 5.0, 10.0, 20.0, 40.0, 100.0)
 
@@ -67,12 +68,12 @@ def _check_nesting(scan: Measurement) -> None:
 def _regions(phantom: Phantom) -> dict[str, np.ndarray]:
     """Return masks: liver and lung without their borders and lesions, and the body."""
 
-    def inner(name: str) -> np.ndarray:
-        mask = (phantom.structures == phantom.structure_names.index(name)) & (phantom.lesions == 0)
+    def inner(label: int) -> np.ndarray:
+        mask = (phantom.organs == label) & (phantom.lesions == 0)
         return scipy.ndimage.binary_erosion(mask.cpu().numpy(), iterations=2)
 
     body = (phantom.structures > 0).cpu().numpy()
-    return {"liver": inner("liver"), "lung": inner("lung"), "body": body}
+    return {"liver": inner(LIVER), "lung": inner(LUNG), "body": body}
 
 
 def _report(
