@@ -27,7 +27,7 @@ from AMDiffLib.simulation.label_names import names_from_json
 from AMDiffLib.simulation.label_painter import LabelPainter
 from AMDiffLib.simulation.label_places import places_in_structures
 from AMDiffLib.simulation.lesions import draw_lesions, paint_lesions
-from AMDiffLib.simulation.phantom import Phantom, _clear_outside
+from AMDiffLib.simulation.phantom import Phantom, clear_outside
 from AMDiffLib.simulation.placed_volume import PlacedVolume, voxel_matrix
 from AMDiffLib.simulation.random_fields import smooth_field
 from AMDiffLib.simulation.texture import paint_texture
@@ -102,7 +102,7 @@ def phantom_from_label_map(
     paint_texture(canvas, draws("texture"))
     places = places_in_structures(canvas, draws("places"))
     paint_lesions(canvas, draw_lesions(places, draws("lesions"), healthy_share=healthy_share))
-    _clear_outside(canvas, field_of_view_mm / 2)
+    clear_outside(canvas, field_of_view_mm / 2)
     return Phantom(
         suv=canvas.suv,
         attenuation=canvas.attenuation,

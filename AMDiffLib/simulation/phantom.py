@@ -156,7 +156,7 @@ def make_phantom(
     blur_by_breathing(canvas, diaphragm)
     places = places_in_person(person, outline, organs, draws("places"))
     paint_lesions(canvas, draw_lesions(places, draws("lesions"), healthy_share=healthy_share))
-    _clear_outside(canvas, field_of_view_mm / 2)
+    clear_outside(canvas, field_of_view_mm / 2)
     return Phantom(
         suv=canvas.suv,
         attenuation=canvas.attenuation,
@@ -190,7 +190,7 @@ def _draw_deformation(person: Person, rng: np.random.Generator, device: torch.de
     return Deformation(fields=fields)
 
 
-def _clear_outside(canvas: Canvas, radius_mm: float) -> None:
+def clear_outside(canvas: Canvas, radius_mm: float) -> None:
     """Empty what lies outside the circle that a scanner sees."""
     x, y, _ = canvas.axes(canvas.painted)
     outside = x[None, :] ** 2 + y[:, None] ** 2 > radius_mm**2
