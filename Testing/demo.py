@@ -22,6 +22,16 @@ sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "AMDiff"), str(REPOSITORY / "T
 # lesions of more than 1 mL.
 UNSEEN_SEED = 9_000_000
 COUNTS_PERCENT = 10
+PRINTED_COLUMNS = (
+    "name",
+    "location",
+    "suv_max_g_per_ml",
+    "suv_mean_g_per_ml",
+    "suv_peak_g_per_ml",
+    "mtv_ml",
+    "tlg_g",
+    "volume_ml",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,15 +173,16 @@ def show_progress(run) -> None:
 
 
 def print_table(table_node) -> None:
-    """Print the first columns of the table node as the layout shows them."""
-    columns = [table_node.GetColumnName(index) for index in range(9)]
+    """Print the columns of the table node that fit a terminal."""
+    available = [table_node.GetColumnName(index) for index in range(table_node.GetNumberOfColumns())]
+    columns = [name for name in PRINTED_COLUMNS if name in available]
     units = [table_node.GetColumnUnitLabel(name) for name in columns]
     titles = [table_node.GetColumnTitle(name) for name in columns]
     lines = [[f"{title} [{unit}]" if unit else title for title, unit in zip(titles, units, strict=True)]]
     for row in range(table_node.GetNumberOfRows()):
-        cells = [table_node.GetCellText(row, index) for index in range(9)]
+        cells = [table_node.GetCellText(row, available.index(name)) for name in columns]
         lines.append(["" if cell == "nan" else cell for cell in cells])
-    widths = [max(len(line[index]) for line in lines) for index in range(9)]
+    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
     print("\nMeasured in the denoised PET")
     for line in lines:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
