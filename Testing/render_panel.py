@@ -144,7 +144,7 @@ def main(arguments: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="AMDiff-render-") as folder:
         host = open_host(Path(folder))
         register_layouts(host.scene.GetFirstNodeByClass("vtkMRMLLayoutNode"))
-        host.scene.ReadFromMRB(str(options.scene), True)
+        host.scene.ReadFromMRB(str(options.scene.resolve()), True)
         _module, widget = open_module(host, monkeypatch, models=installed_models())
         nodes = first_results(host.scene)
         widget.ui.inputSelector.setCurrentNode(nodes.input)

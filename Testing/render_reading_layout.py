@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="AMDiff-render-") as folder:
         host = open_host(Path(folder))
         register_layouts(host.scene.GetFirstNodeByClass("vtkMRMLLayoutNode"))
-        host.scene.ReadFromMRB(str(options.scene), True)
+        host.scene.ReadFromMRB(str(options.scene.resolve()), True)
         nodes = first_results(host.scene)
         look = Look(
             suv_window=options.suv,
