@@ -8,11 +8,10 @@ from pathlib import Path
 
 import slicer
 
-from .node_marks import described_unit, is_in_suv, is_synthetic
+from .node_marks import DICOM_UIDS_ATTRIBUTE, described_unit, is_in_suv, is_synthetic
 from .subject_hierarchy import modality_of
 from .translation import _
 
-_UID_ATTRIBUTE = "DICOM.instanceUIDs"
 _REAL_WORLD_VALUE_MAP = "1.2.840.10008.5.1.4.1.1.67"
 
 
@@ -58,7 +57,7 @@ def reason_unusable(volume_node) -> str:
         )
     if is_in_suv(volume_node):
         return ""
-    if volume_node.GetAttribute(_UID_ATTRIBUTE):
+    if volume_node.GetAttribute(DICOM_UIDS_ATTRIBUTE):
         return ""
     unit = described_unit(volume_node)
     found = _("is in '{unit}'").format(unit=unit) if unit else _("does not say in which unit its values are")
@@ -116,7 +115,7 @@ def dicom_files(volume_node) -> list[Path]:
                 "Load it as SUV instead (PETDICOM extension), or convert it and tick 'Values are SUV'."
             ).format(name=volume_node.GetName())
         )
-    uids = volume_node.GetAttribute(_UID_ATTRIBUTE).split()
+    uids = volume_node.GetAttribute(DICOM_UIDS_ATTRIBUTE).split()
     files = [database.fileForInstance(uid) for uid in uids]
     found = [Path(file) for file in files if file and Path(file).is_file()]
     if len(found) != len(uids):

@@ -11,16 +11,14 @@ from pathlib import Path
 import slicer
 
 from .export import UnusableVolume, dicom_files, write_nrrd
-from .job import Job, JobEvent, JobOutcome, JobState
+from .job import Job, JobWithFolder
 from .job_folder import JobFolder
-from .node_marks import suv_factor_of_input
+from .node_marks import DICOM_UIDS_ATTRIBUTE, suv_factor_of_input
 from .result_report import report_of
 from .scene_import import ResultNodes
 from .scene_measurement import measure_scene
 from .translation import _
 from .worker import LIBRARY, find_python, library_root, worker_environment
-
-_UID_ATTRIBUTE = "DICOM.instanceUIDs"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +52,7 @@ class ExportChoices:
 
 def reason_for_no_dicom(volume_node) -> str:
     """Return why no DICOM objects can be made of this volume's results; empty when they can."""
-    uids = (volume_node.GetAttribute(_UID_ATTRIBUTE) or "").split()
+    uids = (volume_node.GetAttribute(DICOM_UIDS_ATTRIBUTE) or "").split()
     if not uids:
         return _(
             "No DICOM objects: '{name}' was not loaded from DICOM, so there is no study to put them into."
@@ -69,8 +67,8 @@ def reason_for_no_dicom(volume_node) -> str:
     return ""
 
 
-class ExportJob:
-    """An export that is running or has ended, with its private folder, which `close` removes."""
+class ExportJob(JobWithFolder):
+    """An export that is running or has ended."""
 
     def __init__(
         self,
@@ -106,29 +104,6 @@ class ExportJob:
         except BaseException:
             self.folder.remove()
             raise
-
-    @property
-    def state(self) -> JobState:
-        """Where the job stands."""
-        return self.job.state
-
-    @property
-    def outcome(self) -> JobOutcome | None:
-        """How the job ended; None while it runs."""
-        return self.job.outcome
-
-    def poll(self) -> list[JobEvent]:
-        """Return what the job said since the last call."""
-        return self.job.poll()
-
-    def cancel(self) -> None:
-        """Ask the job to stop."""
-        self.job.cancel()
-
-    def close(self) -> None:
-        """End the job if it still runs, and remove its private folder."""
-        self.job.close()
-        self.folder.remove()
 
 
 def _write_source(nodes: ResultNodes, folder: Path, *, needs_dicom: bool) -> list[str]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import slicer
 
+from .node_marks import DICOM_UIDS_ATTRIBUTE
+
 _HOUNSFIELD = ("[hnsf'U]", "UCUM")
 _FRAME_OF_REFERENCE = "0020,0052"
-_UID_ATTRIBUTE = "DICOM.instanceUIDs"
 # Soft tissue, in HU.
 _LEVEL, _WINDOW = 40.0, 400.0
 
@@ -60,5 +61,5 @@ def _study(scene, node) -> int | None:
 
 def _frame_of_reference(volume_node) -> str:
     database = getattr(slicer, "dicomDatabase", None)
-    uids = (volume_node.GetAttribute(_UID_ATTRIBUTE) or "").split()
+    uids = (volume_node.GetAttribute(DICOM_UIDS_ATTRIBUTE) or "").split()
     return database.instanceValue(uids[0], _FRAME_OF_REFERENCE) if database is not None and uids else ""

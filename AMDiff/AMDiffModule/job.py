@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
+from .job_folder import JobFolder
 from .process_tree import kill_tree, start_process
 from .translation import _
 
@@ -229,3 +230,33 @@ def _message(line: str) -> dict | None:
         return None
     known = ("stage", "progress", "warning", "error", "done")
     return message if isinstance(message, dict) and message.get("type") in known else None
+
+
+class JobWithFolder:
+    """A job that is running or has ended, with its private folder; `close` removes both."""
+
+    job: Job
+    folder: JobFolder
+
+    @property
+    def state(self) -> JobState:
+        """Where the job stands."""
+        return self.job.state
+
+    @property
+    def outcome(self) -> JobOutcome | None:
+        """How the job ended; None while it runs."""
+        return self.job.outcome
+
+    def poll(self) -> list[JobEvent]:
+        """Return what the job said since the last call."""
+        return self.job.poll()
+
+    def cancel(self) -> None:
+        """Ask the job to stop."""
+        self.job.cancel()
+
+    def close(self) -> None:
+        """End the job if it still runs, and remove its folder."""
+        self.job.close()
+        self.folder.remove()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import slicer
 
+DICOM_UIDS_ATTRIBUTE = "DICOM.instanceUIDs"
+
 _SUV_QUANTITY = ("126400", "DCM", "Standardized Uptake Value")
 _SUV_BODY_WEIGHT = ("{SUVbw}g/ml", "UCUM", "Standardized Uptake Value body weight")
 _SAID_SUV_ATTRIBUTE = "AMDiff.valuesAreSuv"

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from .export import JobInput, write_input
-from .job import Job, JobEvent, JobOutcome, JobState
+from .job import Job, JobState, JobWithFolder
 from .job_folder import JobFolder
 from .scene_import import ImportFailed, ResultNodes, import_results
 from .translation import _
 from .worker import WorkerOptions, find_python, library_root, worker_command, worker_environment
 
 
-class Run:
-    """A job that is running or has ended, with its private folder; `close` removes both."""
+class Run(JobWithFolder):
+    """The job on one volume, that is running or has ended."""
 
     def __init__(
         self,
@@ -47,24 +47,6 @@ class Run:
             self.folder.remove()
             raise
 
-    @property
-    def state(self) -> JobState:
-        """Where the job stands."""
-        return self.job.state
-
-    @property
-    def outcome(self) -> JobOutcome | None:
-        """How the job ended; None while it runs."""
-        return self.job.outcome
-
-    def poll(self) -> list[JobEvent]:
-        """Return what the job said since the last call."""
-        return self.job.poll()
-
-    def cancel(self) -> None:
-        """Ask the job to stop."""
-        self.job.cancel()
-
     def import_results(self, scene) -> ResultNodes:
         """Load the results into `scene`: all of them, or none.
 
@@ -76,8 +58,3 @@ class Run:
         if not scene.IsNodePresent(self.input_node):
             raise ImportFailed(_("The input volume was removed while the job ran; nothing was loaded."))
         return import_results(scene, self.input_node, self.folder.results)
-
-    def close(self) -> None:
-        """End the job if it still runs, and remove its folder."""
-        self.job.close()
-        self.folder.remove()

@@ -27,7 +27,7 @@ from AMDiffLib.simulation.label_names import names_from_json
 from AMDiffLib.simulation.label_painter import LabelPainter
 from AMDiffLib.simulation.label_places import places_in_structures
 from AMDiffLib.simulation.lesions import draw_lesions, paint_lesions
-from AMDiffLib.simulation.phantom import Phantom, clear_outside
+from AMDiffLib.simulation.phantom import Phantom, clear_outside, phantom_of
 from AMDiffLib.simulation.placed_volume import PlacedVolume, voxel_matrix
 from AMDiffLib.simulation.random_fields import smooth_field
 from AMDiffLib.simulation.texture import paint_texture
@@ -103,14 +103,8 @@ def phantom_from_label_map(
     places = places_in_structures(canvas, draws("places"))
     paint_lesions(canvas, draw_lesions(places, draws("lesions"), healthy_share=healthy_share))
     clear_outside(canvas, field_of_view_mm / 2)
-    return Phantom(
-        suv=canvas.suv,
-        attenuation=canvas.attenuation,
-        organs=canvas.organs,
-        lesions=canvas.lesions,
-        structures=canvas.structures,
-        structure_names=tuple(canvas.structure_names),
-        spacing_mm=tuple(spacing_mm),
+    return phantom_of(
+        canvas,
         weight_kg=weight_kg or _weight_kg(canvas, draws("weight")),
         female=False if "prostate" in labels.names.values() else None,
     )

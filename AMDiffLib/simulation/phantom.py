@@ -157,6 +157,22 @@ def make_phantom(
     places = places_in_person(person, outline, organs, draws("places"))
     paint_lesions(canvas, draw_lesions(places, draws("lesions"), healthy_share=healthy_share))
     clear_outside(canvas, field_of_view_mm / 2)
+    return phantom_of(
+        canvas,
+        weight_kg=person.weight_kg,
+        height_cm=person.height_mm / 10,
+        female=person.female,
+    )
+
+
+def phantom_of(
+    canvas: Canvas,
+    *,
+    weight_kg: float,
+    height_cm: float | None = None,
+    female: bool | None = None,
+) -> Phantom:
+    """Return what was painted on `canvas`."""
     return Phantom(
         suv=canvas.suv,
         attenuation=canvas.attenuation,
@@ -164,10 +180,10 @@ def make_phantom(
         lesions=canvas.lesions,
         structures=canvas.structures,
         structure_names=tuple(canvas.structure_names),
-        spacing_mm=tuple(spacing_mm),
-        weight_kg=person.weight_kg,
-        height_cm=person.height_mm / 10,
-        female=person.female,
+        spacing_mm=tuple(canvas.spacing_mm),
+        weight_kg=weight_kg,
+        height_cm=height_cm,
+        female=female,
     )
 
 
