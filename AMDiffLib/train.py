@@ -39,9 +39,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--stage",
         default="joint",
-        choices=("joint", "segmentation"),
-        help="joint (default): the whole model; segmentation: revision and segmenter on large patches, "
-        "on top of the denoiser of --initial",
+        choices=("joint", "denoiser", "segmentation"),
+        help="joint (default): the whole model; denoiser: denoiser and revision alone; segmentation: "
+        "segmenter and uncertainty head on large patches, on top of the denoiser of --initial",
     )
     parser.add_argument(
         "--initial", type=Path, metavar="RUN", help="start from the weights of this run's folder"
@@ -153,7 +153,7 @@ def train(settings: argparse.Namespace, cancellation: Cancellation) -> None:
 
 def _configuration(settings: argparse.Namespace):
     from AMDiffLib.networks.config import PRESETS, AMDiffConfig
-    from AMDiffLib.training.config import SEGMENTATION_TRAINING, TRAINING_PRESETS, TrainingConfig
+    from AMDiffLib.training.config import STAGES, TRAINING_PRESETS, TrainingConfig
 
     if settings.config in PRESETS:
         model, training = PRESETS[settings.config], TRAINING_PRESETS[settings.config]
@@ -167,8 +167,7 @@ def _configuration(settings: argparse.Namespace):
                 f"--config {settings.config} is neither one of {', '.join(PRESETS)} nor a usable JSON file: "
                 f"{error}"
             ) from error
-    if settings.stage == "segmentation":
-        training = SEGMENTATION_TRAINING
+    training = STAGES.get(settings.stage, training)
     if settings.batch_size:
         training = replace(training, batch_size=settings.batch_size)
     if settings.patch:

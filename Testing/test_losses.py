@@ -153,7 +153,8 @@ def test_a_missed_lesion_costs_more_with_a_larger_weight(a_row):
     assert weighted - plain == pytest.approx(by_hand, rel=1e-5)
 
 
-def test_the_total_is_eq_10():
-    terms = [torch.tensor(value) for value in (1.0, 2.0, 4.0, 8.0)]
-    assert total_loss(*terms, warm=0.5) == 8.0
+def test_the_total_is_eq_10_with_the_likelihood_of_the_head_beside():
+    terms = [torch.tensor(value) for value in (1.0, 2.0, 4.0, 8.0, 16.0)]
+    assert total_loss(*terms, warm=0.5) == 16.0
+    assert total_loss(*terms[:4], torch.tensor(0.0), warm=0.5) == 8.0  # Eq. (10) itself
     assert total_loss(*terms, warm=0.0) == 1.0

@@ -209,15 +209,19 @@ def test_learning_rates_fall_as_configured():
     assert learning_rate_factor(cosine, 10, 1.0) == pytest.approx(0.1)
 
 
-def test_the_segmentation_stage_keeps_the_denoiser_and_trains_the_rest(a_cohort, a_config, tmp_path):
-    joint, stage = tmp_path / "joint", tmp_path / "stage"
+def test_each_stage_trains_its_parts_and_keeps_the_others(a_cohort, a_config, tmp_path):
+    joint = tmp_path / "joint"
     assert train.main(command(a_cohort, a_config, joint, steps=3)) == 0
-    more = ("--stage", "segmentation", "--initial", str(joint), "--patch", "16")
-    assert train.main(command(a_cohort, a_config, stage, *more, steps=3)) == 0
     before, _ = load_tensors(joint / "last.safetensors")
-    after, _ = load_tensors(stage / "last.safetensors")
-    changed = {name.partition(".")[0] for name in before if not torch.equal(before[name], after[name])}
-    assert changed == {"revision", "segmenter"}
+    for name, trained in (
+        ("denoiser", {"denoiser", "revision"}),
+        ("segmentation", {"segmenter", "uncertainty"}),
+    ):
+        more = ("--stage", name, "--initial", str(joint), "--patch", "16")
+        assert train.main(command(a_cohort, a_config, tmp_path / name, *more, steps=3)) == 0
+        after, _ = load_tensors(tmp_path / name / "last.safetensors")
+        changed = {key.partition(".")[0] for key in before if not torch.equal(before[key], after[key])}
+        assert changed == trained
 
 
 def test_the_segmentation_stage_needs_a_trained_denoiser(a_cohort, a_config, tmp_path, capsys):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -11,6 +13,7 @@ from AMDiffLib.networks.denoiser import Denoiser
 from AMDiffLib.networks.intensity import IntensityTransform
 from AMDiffLib.networks.nnmamba import DualBranchNNMamba
 from AMDiffLib.networks.revision import Revision
+from AMDiffLib.networks.uncertainty import UncertaintyHead
 
 GRID_MULTIPLE = 16
 AIR = -1.0  # SUV 0 on the normalised scale
@@ -37,6 +40,7 @@ class AMDiff(nn.Module):
             config.revision, cutoff_suv=self.intensity.cutoff_suv, offset=FULL_RANGE.offset
         )
         self.segmenter = DualBranchNNMamba(config.segmenter)
+        self.uncertainty = UncertaintyHead(config.uncertainty) if config.uncertainty else None
 
     def to_normalised(self, suv: Tensor) -> Tensor:
         """Return the diffusion's intensities for SUV (g/mL)."""
@@ -86,6 +90,21 @@ class AMDiff(nn.Module):
         _check_grid(revised_suv)
         lesions, organs = self.segmenter(self._full_range_pair(revised_suv, low_count_suv))
         return _exact(lesions), _exact(organs)
+
+    def log_error_scale(self, revised_suv: Tensor, low_count_suv: Tensor) -> Tensor:
+        """Return ln b of the Laplace distribution of the revised image's error, in `full_range` intensity.
+
+        ValueError for a model without uncertainty head.
+        """
+        if self.uncertainty is None:
+            raise ValueError(f"the model '{self.config.name}' has no uncertainty head")
+        _check_grid(revised_suv)
+        return self.uncertainty(self._full_range_pair(revised_suv, low_count_suv))
+
+    def uncertainty_sd(self, revised_suv: Tensor, low_count_suv: Tensor) -> Tensor:
+        """Return the standard deviation (SUV) of the revised image's error, sqrt(2) b, to first order."""
+        scale = self.log_error_scale(revised_suv, low_count_suv).exp()
+        return math.sqrt(2.0) * scale * self.full_range.suv_per_unit(_exact(revised_suv))
 
     def _full_range_pair(self, first_suv: Tensor, second_suv: Tensor) -> Tensor:
         return self.full_range.to_normalised(torch.cat([first_suv, second_suv], dim=1))

@@ -79,6 +79,14 @@ class RevisionConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class UncertaintyConfig:
+    """The head that says how far off the revised image may be: so many 3x3x3 convolutions and channels."""
+
+    channels: int = 12
+    layers: int = 3
+
+
+@dataclass(frozen=True, kw_only=True)
 class SegmenterConfig:
     """The dual-branch nnMamba f_seg of Eq. (8).
 
@@ -103,7 +111,10 @@ class SegmenterConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class AMDiffConfig:
-    """A whole model: its parts and the voxel size (mm, isotropic) it works at."""
+    """A whole model: its parts and the voxel size (mm, isotropic) it works at.
+
+    `uncertainty` is None for a model without that head, which the published one is.
+    """
 
     name: str
     voxel_size_mm: float = 4.0
@@ -112,6 +123,7 @@ class AMDiffConfig:
     denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
     revision: RevisionConfig = field(default_factory=RevisionConfig)
     segmenter: SegmenterConfig = field(default_factory=SegmenterConfig)
+    uncertainty: UncertaintyConfig | None = None
 
     def __post_init__(self) -> None:
         _positive("voxel_size_mm", self.voxel_size_mm)
@@ -132,6 +144,7 @@ _PARTS = {
     "denoiser": DenoiserConfig,
     "revision": RevisionConfig,
     "segmenter": SegmenterConfig,
+    "uncertainty": UncertaintyConfig,
 }
 
 
@@ -153,7 +166,7 @@ def _from_plain(cls: type, values: Any, prefix: str) -> Any:
         )
     arguments = {}
     for key, value in values.items():
-        if cls is AMDiffConfig and key in _PARTS:
+        if cls is AMDiffConfig and key in _PARTS and not (key == "uncertainty" and value is None):
             arguments[key] = _from_plain(_PARTS[key], value, f"{prefix}{key}.")
         else:
             arguments[key] = tuple(value) if isinstance(value, list) else value
@@ -193,6 +206,7 @@ COMPACT = AMDiffConfig(
     name="compact",
     diffusion=DiffusionConfig(sampling_timesteps=(150,)),
     segmenter=SegmenterConfig(blocks=2),
+    uncertainty=UncertaintyConfig(),
 )
 
 PRESETS = {preset.name: preset for preset in (PAPER, COMPACT)}

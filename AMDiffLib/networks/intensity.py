@@ -34,6 +34,12 @@ class IntensityTransform:
             return position * self.config.suv_at_one
         return (position * self._span + self._root) ** 2 - self.config.offset
 
+    def suv_per_unit(self, suv: Tensor) -> Tensor:
+        """Return d SUV / d normalised at `suv`: what a small normalised difference is worth there."""
+        if self.config.kind == "cutoff":
+            return suv.new_full(suv.shape, 0.5 * self.config.suv_at_one)
+        return self._span * (suv.clamp(min=0.0) + self.config.offset).sqrt()
+
     def clamp(self, normalised: Tensor) -> Tensor:
         """Return the values limited to what an SUV can be: [-1, 1] with the cut-off, [-1, inf) without."""
         return normalised.clamp(-1.0, 1.0 if self.config.kind == "cutoff" else None)

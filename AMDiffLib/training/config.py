@@ -9,6 +9,7 @@ from typing import Any
 SNR_WEIGHTINGS = ("none", "min_snr", "one_at_most")
 REVISION_UNITS = ("suv", "normalised")
 SCHEDULES = ("half_time_step", "cosine")
+PARTS = ("denoiser", "revision", "segmenter", "uncertainty")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +64,7 @@ class PatchConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimiserConfig:
-    """Adam with a learning rate for the denoiser and one for revision and segmenter."""
+    """Adam with a learning rate for the denoiser and one for the other parts."""
 
     denoiser_rate: float = 8e-4
     segmenter_rate: float = 1e-3
@@ -82,7 +83,8 @@ class OptimiserConfig:
 class TrainingConfig:
     """A whole training; `epochs` is what Eq. (11) counts in, the run's steps are divided by it.
 
-    `denoiser_frozen` trains revision and segmenter alone, on top of a denoiser that a joint run has trained.
+    Parts that are not `trained` keep their weights, and their losses are left out; those that nothing trained
+    needs are not run.
     """
 
     batch_size: int = 2
@@ -90,10 +92,16 @@ class TrainingConfig:
     epochs: int = 80
     warm_up_first_epoch: int = 10
     warm_up_last_epoch: int = 30
-    denoiser_frozen: bool = False
+    trained: tuple[str, ...] = PARTS
     loss: LossConfig = field(default_factory=LossConfig)
     patches: PatchConfig = field(default_factory=PatchConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+
+    def __post_init__(self) -> None:
+        if not self.trained:
+            raise ValueError(f"trained is empty; at least one of {', '.join(PARTS)} is needed")
+        for part in self.trained:
+            _one_of("trained", part, PARTS)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for `json.dumps`."""
@@ -139,15 +147,21 @@ PAPER_TRAINING = TrainingConfig(
     ),
 )
 
+# A denoiser learns from small patches, many of them; revision comes with it, so that it keeps the counts.
+DENOISER_TRAINING = TrainingConfig(
+    warm_up_first_epoch=0, warm_up_last_epoch=1, trained=("denoiser", "revision")
+)
+
 # Organs are told apart by where they lie: patches that hold half a trunk teach that, small ones do not.
 SEGMENTATION_TRAINING = TrainingConfig(
     batch_size=1,
     patch_size=96,
     warm_up_first_epoch=0,
     warm_up_last_epoch=1,
-    denoiser_frozen=True,
-    loss=LossConfig(cross_entropy_weights=(1.0, 5.0, 1.5, 1.0, 2.5, 1.0, 4.0, 4.0, 4.0)),
-    optimiser=OptimiserConfig(segmenter_rate=2e-3, gradient_norm=3.0, average_decay=0.99),
+    trained=("segmenter", "uncertainty"),
+    loss=LossConfig(cross_entropy_weights=(1.0, 2.0, 1.5, 1.0, 2.5, 1.0, 4.0, 4.0, 4.0)),
+    optimiser=OptimiserConfig(segmenter_rate=2e-3, gradient_norm=3.0, average_decay=0.995),
 )
 
 TRAINING_PRESETS = {"paper": PAPER_TRAINING, "compact": FAST_TRAINING}
+STAGES = {"denoiser": DENOISER_TRAINING, "segmentation": SEGMENTATION_TRAINING}

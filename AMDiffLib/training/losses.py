@@ -169,8 +169,21 @@ def segmentation_loss(
     return cross_entropy + dice
 
 
+def uncertainty_loss(error: Tensor, log_scale: Tensor) -> Tensor:
+    """Return -ln of the Laplace likelihood, up to a constant: the mean of |error| / b + ln b."""
+    return (error.abs() * torch.exp(-log_scale) + log_scale).mean()
+
+
 def total_loss(
-    diffusion: Tensor, lesion_organ: Tensor, revision: Tensor, segmentation: Tensor, warm: float
+    diffusion: Tensor,
+    lesion_organ: Tensor,
+    revision: Tensor,
+    segmentation: Tensor,
+    uncertainty: Tensor,
+    warm: float,
 ) -> Tensor:
-    """Eq. (10): L_diff + lambda_warm (L_lor + L_rev + L_seg)."""
-    return diffusion + warm * (lesion_organ + revision + segmentation)
+    """Eq. (10): L_diff + lambda_warm (L_lor + L_rev + L_seg), and the likelihood of the uncertainty head.
+
+    The latter trains its head alone.
+    """
+    return diffusion + warm * (lesion_organ + revision + segmentation + uncertainty)

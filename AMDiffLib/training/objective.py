@@ -68,14 +68,19 @@ def timestep_weights(snr: Tensor, weighting: str, gamma: float, prediction: str)
     return (weight / divisor).sqrt().float()
 
 
+def trained_parts(model: AMDiff) -> set[str]:
+    """Return the names of the model's parts whose weights take a gradient."""
+    return {name for name, part in model.named_children() if any(p.requires_grad for p in part.parameters())}
+
+
 def joint_objective(
     model: AMDiff, batch: Batch, *, warm: float, config: LossConfig, generator: torch.Generator
 ) -> dict[str, Tensor]:
-    """Return the losses of one batch by name: diffusion, lesion_organ, revision, segmentation and total,
-    Eq. (10).
+    """Return the losses of one batch by name: diffusion, lesion_organ, revision, segmentation, uncertainty
+    and total, Eq. (10).
 
-    With `warm` = 0 (the denoiser-only epochs of Eq. (11)) revision and segmenter are not run and their
-    losses are 0.
+    With `warm` = 0 (the denoiser-only epochs of Eq. (11)) the other parts are not run and their losses are 0.
+    The same holds for the loss of a part that is not trained.
     """
     device = batch.low_count.device
     precision = precision_of(device)
@@ -88,11 +93,11 @@ def joint_objective(
     snr = model.schedule.snr(t)
     regulariser_weights = timestep_weights(snr, config.regulariser_weighting, config.min_snr_gamma, "x0")
 
-    trains_denoiser = next(model.denoiser.parameters()).requires_grad
-    with autocast(device, precision), torch.set_grad_enabled(trains_denoiser):
+    trained = trained_parts(model)
+    with autocast(device, precision), torch.set_grad_enabled("denoiser" in trained):
         output = model.denoiser_output(x_t, batch.low_count, t).float()
     zero = output.new_zeros(())
-    terms = {"lesion_organ": zero, "revision": zero, "segmentation": zero}
+    terms = dict.fromkeys(("lesion_organ", "revision", "segmentation", "uncertainty"), zero)
     terms["diffusion"] = losses.diffusion_loss(
         output,
         prediction_target(model, x_t, high_count, t),
@@ -106,11 +111,8 @@ def joint_objective(
         terms["lesion_organ"] = config.lesion_organ_factor * losses.lesion_organ_loss(
             denoised, high_count, masks, config.image_class_weights, regulariser_weights
         )
-        with autocast(device, precision):
+        with autocast(device, precision), torch.set_grad_enabled(bool({"denoiser", "revision"} & trained)):
             revised = model.revise(model.to_suv(denoised), batch.low_count)
-            share = config.segmentation_gradient
-            seen = share * revised + (1.0 - share) * revised.detach()
-            lesion_logits, organ_logits = model.segment(seen, batch.low_count)
         in_suv = config.revision_unit == "suv"
         terms["revision"] = config.revision_factor * losses.revision_loss(
             revised if in_suv else model.to_normalised(revised),
@@ -119,13 +121,26 @@ def joint_objective(
             config.image_class_weights,
             regulariser_weights,
         )
-        terms["segmentation"] = config.segmentation_factor * losses.segmentation_loss(
-            lesion_logits,
-            organ_logits,
-            batch.organs,
-            batch.lesions,
-            cross_entropy_weights=config.cross_entropy_weights,
-            dice_weights=config.dice_weights,
-        )
+        if "segmenter" in trained:
+            share = config.segmentation_gradient
+            seen = share * revised + (1.0 - share) * revised.detach()
+            with autocast(device, precision):
+                lesion_logits, organ_logits = model.segment(seen, batch.low_count)
+            terms["segmentation"] = config.segmentation_factor * losses.segmentation_loss(
+                lesion_logits,
+                organ_logits,
+                batch.organs,
+                batch.lesions,
+                cross_entropy_weights=config.cross_entropy_weights,
+                dice_weights=config.dice_weights,
+            )
+        if "uncertainty" in trained:
+            finished = revised.detach()
+            error = model.full_range.to_normalised(finished) - model.full_range.to_normalised(
+                batch.high_count
+            )
+            with autocast(device, precision):
+                log_scale = model.log_error_scale(finished, batch.low_count)
+            terms["uncertainty"] = losses.uncertainty_loss(error, log_scale)
     terms["total"] = losses.total_loss(**terms, warm=warm)
     return terms

@@ -28,7 +28,7 @@ from AMDiffLib.training.validation import Crop, validate
 CHECKPOINT_NAME = "checkpoint.safetensors"
 BEST_NAME = "best.safetensors"
 LAST_NAME = "last.safetensors"
-TERMS = ("total", "diffusion", "lesion_organ", "revision", "segmentation")
+TERMS = ("total", "diffusion", "lesion_organ", "revision", "segmentation", "uncertainty")
 _SKIPS_ALLOWED = 20
 
 
@@ -85,7 +85,8 @@ class Trainer:
         self.model = AMDiff(model_config).to(self.device, memory_format=torch.channels_last_3d)
         if initial is not None:
             self.model.load_state_dict(initial)
-        self.model.denoiser.requires_grad_(not config.denoiser_frozen)
+        for name, part in self.model.named_children():
+            part.requires_grad_(name in config.trained)
         self.average = MovingAverage(self.model, config.optimiser.average_decay)
         self.warm_up = WarmUp(first_epoch=config.warm_up_first_epoch, last_epoch=config.warm_up_last_epoch)
         self.sampler = PatchSampler(
@@ -95,11 +96,15 @@ class Trainer:
             seed=settings.seed,
             config=config.patches,
         )
+        # Clipped apart, so that none of them is held back by another's gradient.
         self._parts = [
             list(self.model.denoiser.parameters()),
             [*self.model.revision.parameters(), *self.model.segmenter.parameters()],
         ]
-        rates = (config.optimiser.denoiser_rate, config.optimiser.segmenter_rate)
+        rates = [config.optimiser.denoiser_rate, config.optimiser.segmenter_rate]
+        if self.model.uncertainty is not None:
+            self._parts.append(list(self.model.uncertainty.parameters()))
+            rates.append(config.optimiser.segmenter_rate)
         self.optimiser = torch.optim.AdamW(
             [
                 {"params": part, "lr": rate, "rate": rate}
