@@ -45,7 +45,7 @@ def write_cohort(
     _keep_settings(folder, settings, ct)
     indices = range(first_subject, first_subject + subjects)
     done = [index for index in indices if _entry(folder, _name(settings, index)).exists()]
-    _write_manifest(folder)
+    write_manifest(folder)
     for finished, index in enumerate(done, start=1):
         reporter.progress(finished / subjects)
         yield _name(settings, index)
@@ -61,8 +61,8 @@ def write_cohort(
 
         for subject in simulate_subjects(settings, group, device=device, say=say):
             name = _name(settings, subject.index)
-            _write_subject(folder, name, subject, ct)
-            _write_manifest(folder)
+            write_subject(folder, name, subject, ct)
+            write_manifest(folder)
             finished += 1
             reporter.progress(finished / subjects)
             yield name
@@ -98,7 +98,8 @@ def _keep_settings(folder: Path, settings: SimulationSettings, ct: bool) -> None
         )
 
 
-def _write_manifest(folder: Path) -> None:
+def write_manifest(folder: Path) -> None:
+    """Write the manifest of all subjects that lie in `folder` whole."""
     cases = [
         case
         for entry in sorted(folder.glob("*/cases.json"))
@@ -114,8 +115,9 @@ def _write_manifest(folder: Path) -> None:
     _write_whole(folder / "manifest.json", content)
 
 
-def _write_subject(folder: Path, name: str, subject: SimulatedSubject, ct: bool) -> None:
-    (folder / name).mkdir(exist_ok=True)
+def write_subject(folder: Path, name: str, subject: SimulatedSubject, ct: bool = False) -> None:
+    """Write one subject's images, and last its entry for the manifest, to `folder`/`name`."""
+    (folder / name).mkdir(parents=True, exist_ok=True)
     phantom = subject.phantom
 
     def write(volume: torch.Tensor, stem: str) -> str:
