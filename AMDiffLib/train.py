@@ -8,8 +8,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 if __package__ in (None, ""):  # started by its file name, as Slicer does
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -18,6 +20,9 @@ from AMDiffLib import command
 from AMDiffLib.cancellation import stop_on_signals
 from AMDiffLib.errors import BadInput
 from AMDiffLib.progress import Cancellation, ConsoleReporter
+
+if TYPE_CHECKING:
+    from AMDiffLib.training.dataset import ManifestCase
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -61,9 +66,18 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--validation-manifest", type=Path, help="manifest.json of a held-out cohort")
     parser.add_argument(
-        "--validation-crop", type=int, default=96, help="size of the validated crops (default 96)"
+        "--validation-scans",
+        type=int,
+        metavar="N",
+        help="whole scans to validate on, of the held-out subjects in turn (default: one a subject); each "
+        "takes as long as denoising a patient",
     )
-    parser.add_argument("--validation-crops-per-subject", type=int, default=2, help="default 2")
+    parser.add_argument(
+        "--validation-levels",
+        default="",
+        metavar="PERCENT,...",
+        help="count levels to validate on, taken in turn (default: all of the held-out cohort)",
+    )
     parser.add_argument(
         "--validation-minutes", type=float, default=15.0, help="time between validations (default 15)"
     )
@@ -86,6 +100,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error("--stage segmentation needs --initial, a run whose denoiser is trained")
     if settings.steps < 1:
         parser.error(f"--steps is {settings.steps}; at least 1 is needed")
+    if settings.validation_scans is not None and settings.validation_scans < 1:
+        parser.error(f"--validation-scans is {settings.validation_scans}; at least 1 is needed")
     return settings
 
 
@@ -97,7 +113,7 @@ def train(settings: argparse.Namespace, cancellation: Cancellation) -> None:
     from AMDiffLib.training.dataset import load_cohort, read_manifest
     from AMDiffLib.training.export import export_run, saved_weights
     from AMDiffLib.training.trainer import RunSettings, Trainer
-    from AMDiffLib.training.validation import choose_crops
+    from AMDiffLib.training.validation import choose_scans
 
     if settings.export is not None:
         print(f"wrote {export_run(settings.output, settings.export)}")
@@ -118,10 +134,10 @@ def train(settings: argparse.Namespace, cancellation: Cancellation) -> None:
     subjects = load_cohort(
         [case for case in cases if case.subject not in names], voxel_size_mm=model_config.voxel_size_mm
     )
-    crops = choose_crops(
+    scans = choose_scans(
         load_cohort(held_out, voxel_size_mm=model_config.voxel_size_mm),
-        size=settings.validation_crop,
-        per_subject=settings.validation_crops_per_subject,
+        count=settings.validation_scans,
+        levels=_levels(settings.validation_levels, held_out),
     )
     trainer = Trainer(
         model_config,
@@ -138,17 +154,33 @@ def train(settings: argparse.Namespace, cancellation: Cancellation) -> None:
             say=lambda text: print(text, flush=True),
         ),
         subjects,
-        validation=crops,
+        validation=scans,
         initial=saved_weights(settings.initial)[0] if settings.initial else None,
         cancellation=cancellation,
     )
     parameters = sum(p.numel() for p in trainer.model.parameters())
     print(
-        f"{len(subjects)} subjects to train on, {len(crops)} crops to validate on, {parameters:,} parameters",
+        f"{len(subjects)} subjects to train on, {len(scans)} scans to validate on, {parameters:,} parameters",
         flush=True,
     )
     trainer.run(resume=settings.resume)
     print(f"wrote {export_run(settings.output, settings.output / 'model')}")
+
+
+def _levels(text: str, held_out: Sequence[ManifestCase]) -> tuple[float, ...]:
+    known = {case.counts_percent for case in held_out}
+    try:
+        levels = tuple(float(part) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise BadInput(
+            f"--validation-levels is {text!r}; give percentages by comma, such as 5,10,20."
+        ) from error
+    if unknown := sorted(set(levels) - known):
+        raise BadInput(
+            f"--validation-levels asks for {', '.join(f'{level:g}' for level in unknown)} % counts; the "
+            f"held-out cohort has {', '.join(f'{level:g}' for level in sorted(known)) or 'none'}."
+        )
+    return levels
 
 
 def _configuration(settings: argparse.Namespace):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
 import pytest
 
-from AMDiffLib.evaluation.detection import detect
+from AMDiffLib.evaluation.detection import detect, measurable_dice
 from AMDiffLib.evaluation.metrics import dice, mean_bias_percent, nrmse, relative_percent, volume_ml
 
 
@@ -89,20 +90,76 @@ def test_detection_counts_lesions_by_size_and_marks_that_touch_none():
     true[1:4, 1:4, 1:4] = 1  # 27 voxels of 0.064 mL: 1.7 mL, found
     true[10:20, 10:20, 10:20] = 2  # 64 mL, found by one voxel
     true[25:27, 25:27, 25:27] = 4  # 0.5 mL, missed; number 3 is not used
+    true[28, 0, 0] = 5  # 0.064 mL, missed
     marked = np.zeros_like(true)
     marked[2:5, 2:5, 2:5] = 1
     marked[19:21, 19:21, 19:21] = 2
     marked[0:2, 25:27, 0:5] = 3  # touches nothing: 20 voxels
     result = detect(marked, true, (4, 4, 4))
-    assert result.true == (1, 1, 1)
-    assert result.found == (0, 1, 1)
+    assert result.true == (1, 1, 1, 1)
+    assert result.found == (0, 0, 1, 1)
     assert result.false_positives == 1
     assert result.false_positive_ml == pytest.approx(20 * 0.064)
-    assert result.false_negative_ml == pytest.approx(8 * 0.064)
+    assert result.false_negative_ml == pytest.approx(9 * 0.064)
 
 
 def test_detection_without_true_or_marked_lesions():
     nothing, something = np.zeros((4, 4, 4), np.int32), np.ones((4, 4, 4), np.int32)
-    assert detect(nothing, nothing, (4, 4, 4)).true == (0, 0, 0)
+    assert detect(nothing, nothing, (4, 4, 4)).true == (0, 0, 0, 0)
+    assert math.isnan(detect(nothing, nothing, (4, 4, 4)).false_negative_ml)  # autoPET: not 0
     assert detect(something, nothing, (4, 4, 4)).false_positive_ml == pytest.approx(64 * 0.064)
     assert detect(nothing, something, (4, 4, 4)).false_negative_ml == pytest.approx(64 * 0.064)
+
+
+def flooded(mask: np.ndarray) -> list[set[tuple[int, ...]]]:
+    """Components by flood fill over the 18 neighbours that share a face or an edge."""
+    steps = [s for s in itertools.product((-1, 0, 1), repeat=3) if 1 <= sum(map(abs, s)) <= 2]
+    left, components = set(map(tuple, np.argwhere(mask).tolist())), []
+    while left:
+        front = [left.pop()]
+        component = set(front)
+        while front:
+            z, y, x = front.pop()
+            for dz, dy, dx in steps:
+                neighbour = (z + dz, y + dy, x + dx)
+                if neighbour in left:
+                    left.remove(neighbour)
+                    component.add(neighbour)
+                    front.append(neighbour)
+        components.append(component)
+    return components
+
+
+def test_false_volumes_are_autopets_on_random_masks():
+    """Each component against the whole other mask, as the challenge defines it, found by flood fill."""
+    random = np.random.default_rng(3)
+    for _ in range(3):
+        marked, true = random.random((2, 12, 13, 14)) > 0.93
+        result = detect(marked.astype(np.int32), true.astype(np.int32), (4, 4, 4))
+        alone = [c for c in flooded(marked) if not any(true[v] for v in c)]
+        missed = [c for c in flooded(true) if not any(marked[v] for v in c)]
+        assert result.false_positives == len(alone)
+        assert result.false_positive_ml == pytest.approx(0.064 * sum(map(len, alone)))
+        assert result.false_negative_ml == pytest.approx(0.064 * sum(map(len, missed)))
+
+
+def test_dice_of_measurable_lesions_ignores_small_true_ones_and_what_marks_only_them():
+    true = np.zeros((20, 20, 20), np.int32)
+    true[2:5, 2:5, 2:5] = 1  # 1.7 mL
+    true[10, 10, 10] = 2  # one voxel
+    marked = true > 0
+    marked[10, 10, 10:13] = True  # the small one, drawn too large
+    assert measurable_dice(marked, true, (4, 4, 4)) == 1.0
+    marked[16, 16, 10:19] = True  # 9 voxels where there is nothing
+    assert measurable_dice(marked, true, (4, 4, 4)) == pytest.approx(2 * 27 / (27 + 27 + 9))
+    true[2:5, 2:5, 2:5] = 0
+    assert math.isnan(measurable_dice(marked, true, (4, 4, 4)))
+
+
+def test_a_mark_over_a_small_and_a_large_lesion_counts_outside_the_small_one():
+    true = np.zeros((8, 8, 20), np.int32)
+    true[2:5, 2:5, 2:5] = 1
+    true[3, 3, 8] = 2
+    marked = np.zeros(true.shape, bool)
+    marked[3, 3, 2:9] = True  # 3 voxels of the large one, 3 between, 1 of the small one
+    assert measurable_dice(marked, true, (4, 4, 4)) == pytest.approx(2 * 3 / (6 + 27))

@@ -108,10 +108,8 @@ def test_a_training_ends_with_logs_and_a_model_that_loads(a_cohort, a_config, tm
             run,
             "--validation-subjects",
             "case-2",
-            "--validation-crop",
-            "32",
-            "--validation-crops-per-subject",
-            "1",
+            "--validation-levels",
+            "20",
         )
     )
 
@@ -125,7 +123,7 @@ def test_a_training_ends_with_logs_and_a_model_that_loads(a_cohort, a_config, tm
     assert settings["run"]["subjects"] == ["case-0", "case-1"]
     assert load_model(run / "model").config == TINY_MODEL
     with (run / "validation.csv").open() as file:
-        assert float(next(csv.DictReader(file))["nrmse"]) > 0.0
+        assert float(next(csv.DictReader(file))["body_error"]) > 0.0
 
 
 def weights_of(run: Path) -> dict[str, torch.Tensor]:
@@ -229,3 +227,9 @@ def test_the_segmentation_stage_needs_a_trained_denoiser(a_cohort, a_config, tmp
         train.main(command(a_cohort, a_config, tmp_path / "run", "--stage", "segmentation"))
     assert ended.value.code == 2
     assert "--initial" in capsys.readouterr().err
+
+
+def test_validation_levels_that_nobody_was_scanned_at_are_named(a_cohort, a_config, tmp_path, capsys):
+    more = ("--validation-subjects", "case-2", "--validation-levels", "7,20")
+    assert train.main(command(a_cohort, a_config, tmp_path, *more)) == BadInput.exit_code
+    assert "7 % counts; the held-out cohort has 10, 20" in capsys.readouterr().err

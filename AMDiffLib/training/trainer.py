@@ -23,7 +23,7 @@ from AMDiffLib.training.ema import MovingAverage
 from AMDiffLib.training.losses import WarmUp
 from AMDiffLib.training.objective import joint_objective
 from AMDiffLib.training.patch_sampling import PatchSampler, Prefetcher
-from AMDiffLib.training.validation import Crop, validate
+from AMDiffLib.training.validation import HeldOutScan, validate
 
 CHECKPOINT_NAME = "checkpoint.safetensors"
 BEST_NAME = "best.safetensors"
@@ -72,7 +72,7 @@ class Trainer:
         settings: RunSettings,
         subjects: Sequence[Subject],
         *,
-        validation: Sequence[Crop] = (),
+        validation: Sequence[HeldOutScan] = (),
         initial: Mapping[str, torch.Tensor] | None = None,
         cancellation: Cancellation | None = None,
     ) -> None:
@@ -259,7 +259,13 @@ class Trainer:
             return
         started = time.monotonic()
         with self.average.applied_to(self.model):
-            figures = validate(self.model, self.validation, seed=self.settings.seed, device=self.device)
+            figures = validate(
+                self.model,
+                self.validation,
+                seed=self.settings.seed,
+                trained=self.config.trained,
+                device=self.device,
+            )
         best = self.progress.best_score
         improved = best is None or figures["score"] < best
         if improved:
