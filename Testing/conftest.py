@@ -5,8 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+# The same examples in every run, so that a failure is seen again; a shared computer knows no deadline.
+settings.register_profile("seeded", derandomize=True, deadline=None, database=None, max_examples=25)
+settings.load_profile("seeded")
 
 
 @pytest.fixture(scope="session")

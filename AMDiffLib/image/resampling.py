@@ -7,6 +7,8 @@ import math
 import numpy as np
 import SimpleITK as sitk
 
+_FEWEST_FOR_SPLINE = 4
+
 
 def to_spacing(image: sitk.Image, spacing_mm: float, interpolator: int = sitk.sitkLinear) -> sitk.Image:
     """Resample a 3-D image to cubic voxels, its axes and the centre of its extent kept.
@@ -30,12 +32,15 @@ def onto_grid(image: sitk.Image, reference: sitk.Image, interpolator: int = sitk
     With sitkLinear, an axis that gets coarser is averaged, each new voxel being the mean of what it
     covers, so that means are kept and noise is not aliased; one that gets finer is interpolated linearly.
     (Where the axes of the grids are not parallel, all are interpolated linearly.) Any other interpolator
-    (sitkNearestNeighbor for labels) samples at the new voxels' centres. Beyond the edge of `image` its
+    (sitkNearestNeighbor for labels) samples at the new voxels' centres; a cubic spline through fewer than
+    four voxels overshoots, so there sitkBSpline is taken as sitkLinear. Beyond the edge of `image` its
     nearest values are used.
 
     Returns:
         float32 for sitkLinear, otherwise of the image's own pixel type.
     """
+    if interpolator == sitk.sitkBSpline and min(image.GetSize()) < _FEWEST_FOR_SPLINE:
+        interpolator = sitk.sitkLinear
     if interpolator == sitk.sitkLinear and np.allclose(
         image.GetDirection(), reference.GetDirection(), rtol=0, atol=1e-6
     ):
