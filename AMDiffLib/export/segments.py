@@ -11,8 +11,8 @@ import numpy as np
 
 from AMDiffLib.errors import BadInput
 from AMDiffLib.image.volume import PetVolume
-from AMDiffLib.image.voxel_checksum import CHECKSUM_TAG, voxel_checksum
 from AMDiffLib.labels import LESION, SEMANTIC_CLASSES, Structure
+from AMDiffLib.quantification.voxel_checksum import CHECKSUM_TAG, voxel_checksum
 
 _POSITION_TOLERANCE_VOXELS = 0.01
 

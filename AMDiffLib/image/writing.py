@@ -10,8 +10,8 @@ import SimpleITK as sitk
 
 from AMDiffLib.errors import MissingPackage
 from AMDiffLib.image.terminology import TERMINOLOGY_CONTEXT
-from AMDiffLib.image.voxel_checksum import CHECKSUM_TAG, voxel_checksum
 from AMDiffLib.labels import LESION, ORGANS, Structure
+from AMDiffLib.quantification.voxel_checksum import CHECKSUM_TAG, voxel_checksum
 
 if TYPE_CHECKING:
     from AMDiffLib.image.volume import PetVolume
