@@ -17,6 +17,7 @@ STAGE_TEXTS = {
     "prepare": "Finding the patient",
     "denoise": "Denoising",
     "revise": "Restoring detail",
+    "uncertainty": "Estimating the uncertainty",
     "segment": "Finding lesions and organs",
     "restore": "Bringing the result back to the scan's own grid",
     "write": "Measuring and writing the results",
@@ -140,9 +141,11 @@ class JsonLinesReporter(SilentReporter):
             try:
                 self._stream.write(json.dumps(content) + "\n")
                 self._stream.flush()
-            except (BrokenPipeError, ValueError):
-                # The parent is gone; it will not read why either.
-                self.cancellation.request("the program that started it no longer listens")
+            except (OSError, ValueError):
+                # The parent is gone, or the file that it writes to is full.
+                self.cancellation.request("what it reports can no longer be written")
+                if content["type"] == "error":
+                    print(content["text"], file=sys.stderr)
 
     def stage(self, name: str, text: str | None = None) -> None:
         self._remaining.new_stage()

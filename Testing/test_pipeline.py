@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
+from scipy import ndimage
 from small_cases import TWO_STEPS, a_patient, a_tiny_model
 from torch import nn
 
@@ -40,6 +41,7 @@ class ModelThatCopies(nn.Module):
     """Predicts the low-count image as it is; what is above SUV 5 is lesion, what is above 0.5 is liver."""
 
     largest_tile = 1000
+    uncertainty = None
 
     def __init__(self):
         super().__init__()
@@ -227,6 +229,47 @@ def test_progress_rises_to_the_end_and_every_stage_is_named():
     assert reporter.stages == ["prepare", "denoise", "revise", "segment", "restore"]
     assert reporter.fractions == sorted(reporter.fractions)
     assert reporter.fractions[-1] == pytest.approx(1.0)
+
+
+def test_the_uncertainty_map_lies_on_the_scan_and_is_the_models_own():
+    class ModelThatIsSureOfHalf(ModelThatCopies):
+        """The left half of a tile has an SD of 0.5, the right one of 1.5: overlapping tiles disagree."""
+
+        uncertainty = nn.Identity()
+
+        def uncertainty_sd(self, revised_suv, low_count_suv):
+            sd = torch.full_like(revised_suv, 0.5)
+            sd[..., sd.shape[-1] // 2 :] = 1.5
+            return sd
+
+    model, reporter = ModelThatIsSureOfHalf(), Recorder()
+    volume = dataclasses.replace(a_patient((32, 32, 48)), suv=np.ones((32, 32, 48), np.float32))
+    result = run(volume, model, tile=32, reporter=reporter)
+    assert "uncertainty" in reporter.stages
+    assert result.details["seconds"]["uncertainty"] >= 0
+    row = result.sd[16, 16]
+    # Tiles of 32 begin at 0 and 16: alone 0.5 at first, 1.5 at last.
+    assert row[:16] == pytest.approx(np.full(16, 0.5))
+    assert row[32:] == pytest.approx(np.full(16, 1.5))
+    # Between them the first says 1.5, the second 0.5; in the middle both weigh the same: the mean variance.
+    assert row[23:25].mean() == pytest.approx(np.sqrt((0.5**2 + 1.5**2) / 2), rel=0.02)
+    assert run(volume, ModelThatCopies(), tile=32).sd is None
+
+
+def test_the_uncertainty_map_of_a_finer_scan_is_interpolated_without_overshoot():
+    class ModelThatIsSureBelowSuv5(ModelThatCopies):
+        uncertainty = nn.Identity()
+
+        def uncertainty_sd(self, revised_suv, low_count_suv):
+            return torch.where(revised_suv < 5.0, 0.25, 2.0)
+
+    volume = a_patient((80, 72, 88), (2.0, 2.0, 2.0))
+    sd = run(volume, ModelThatIsSureBelowSuv5(), tile=48).sd
+    body = ndimage.binary_erosion(body_mask(volume.suv, volume.spacing), iterations=5)
+    assert sd.shape == volume.suv.shape
+    assert sd.dtype == np.float32
+    assert sd[body].min() == pytest.approx(0.25)
+    assert sd.max() == pytest.approx(2.0)
 
 
 def test_a_cancelled_job_stops_within_a_tile():

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import SimpleITK as sitk
 
 from AMDiffLib.errors import MissingPackage
+from AMDiffLib.image.nrrd_file import write_nrrd
 from AMDiffLib.image.terminology import TERMINOLOGY_CONTEXT
 from AMDiffLib.labels import LESION, ORGANS, Structure
 from AMDiffLib.quantification.voxel_checksum import CHECKSUM_TAG, voxel_checksum
@@ -20,6 +20,7 @@ UNITS_KEY = "voxel_units"
 UNITS = "{SUVbw}g/ml"  # UCUM
 CONTENT_KEY = "voxel_content"
 CONTENT = "synthetic: AI-denoised PET, not a measurement"
+SD_CONTENT = "voxel-wise standard deviation of the AI-denoised PET, as its model estimates it"
 
 _COMPRESSION_LEVEL = 1  # noise hardly compresses: higher levels cost seconds and save little
 
@@ -36,13 +37,23 @@ def write_denoised(path: str | Path, volume: PetVolume, array: np.ndarray) -> No
 
     Raises:
         ValueError: the array is not of the input's shape, or holds values that are not finite numbers.
+        CannotWrite: the disk is full, or the folder cannot be written.
     """
+    _write_suv(path, volume, array, CONTENT)
+
+
+def write_uncertainty(path: str | Path, volume: PetVolume, sd: np.ndarray) -> None:
+    """Write the standard deviation of the denoised PET, SUVbw in g/mL, in the way of `write_denoised`."""
+    _write_suv(path, volume, sd, SD_CONTENT)
+
+
+def _write_suv(path: str | Path, volume: PetVolume, array: np.ndarray, content: str) -> None:
     if not np.isfinite(array).all():
-        raise ValueError("the denoised image holds values that are not finite numbers")
+        raise ValueError(f"the image ({content}) holds values that are not finite numbers")
     image = volume.with_array(np.asarray(array, np.float32))
     image.SetMetaData(UNITS_KEY, UNITS)
-    image.SetMetaData(CONTENT_KEY, CONTENT)
-    sitk.WriteImage(image, str(path), useCompression=True, compressionLevel=_COMPRESSION_LEVEL)
+    image.SetMetaData(CONTENT_KEY, content)
+    write_nrrd(path, image)
 
 
 def write_segmentation(

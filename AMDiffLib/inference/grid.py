@@ -76,6 +76,16 @@ class ModelGrid:
 
     def suv_on_input_grid(self, cropped: np.ndarray) -> np.ndarray:
         """Bring a cropped SUV volume to the scan's grid: cubic B-spline, not below 0; air is 0."""
+        return self._on_input_grid(cropped, sitk.sitkBSpline)
+
+    def sd_on_input_grid(self, cropped: np.ndarray) -> np.ndarray:
+        """Bring a cropped map of standard deviations to the scan's grid, linearly: a spline would overshoot.
+
+        Errors of neighbouring voxels go together, so that the mean of their SD is that of their mean.
+        """
+        return self._on_input_grid(cropped, sitk.sitkLinear)
+
+    def _on_input_grid(self, cropped: np.ndarray, interpolator: int) -> np.ndarray:
         whole = np.zeros(self.body.shape, dtype=np.float32)
         whole[self.box] = self._without_padding(cropped)
         whole[~self.body] = 0.0
@@ -83,7 +93,7 @@ class ModelGrid:
             return np.maximum(whole, 0.0)
         image = sitk.GetImageFromArray(whole)
         image.CopyInformation(self.image)
-        found = onto_grid(image, self.reference, sitk.sitkBSpline)
+        found = onto_grid(image, self.reference, interpolator)
         return np.maximum(sitk.GetArrayFromImage(found), 0.0).astype(np.float32)
 
     def classes_on_input_grid(

@@ -33,12 +33,14 @@ class Result:
 
     denoised: float32 SUVbw over the full range, 0 in the air around the patient (whose counts are noise).
     lesions: bool. organs: uint8, 0 and the labels 2..8; lesions and organs may overlap.
+    sd: float32, standard deviation of `denoised`, SUVbw, 0 in air; None of a model without uncertainty head.
     details: steps, sampler, seed, tile, device, precision, model grid, seconds per stage.
     """
 
     denoised: np.ndarray
     lesions: np.ndarray
     organs: np.ndarray
+    sd: np.ndarray | None = None
     details: dict[str, Any] = field(default_factory=dict)
 
 
@@ -70,7 +72,8 @@ def denoise_and_segment(
         low_count = grid.cropped_suv()
         body = grid.cropped_body()
     reporter.check_cancelled()
-    work = WorkDone(reporter, steps=len(timesteps))
+    has_uncertainty = model.uncertainty is not None
+    work = WorkDone(reporter, steps=len(timesteps), uncertainty=has_uncertainty)
     tiled = TiledModel(
         model,
         body,
@@ -96,6 +99,11 @@ def denoise_and_segment(
                 revised = torch.from_numpy(
                     conserve_counts(revised.numpy(), low_count.numpy(), body, grid.spacing)
                 )
+        sd = None
+        if has_uncertainty:
+            reporter.stage("uncertainty")
+            with clock("uncertainty"):
+                sd = tiled.uncertainty_sd(revised, low_count)
         reporter.stage("segment")
         with clock("segment"):
             probabilities = tiled.segment(revised, low_count)
@@ -103,6 +111,7 @@ def denoise_and_segment(
     reporter.stage("restore")
     with clock("restore"):
         denoised_suv = grid.suv_on_input_grid(revised.numpy())
+        sd_suv = None if sd is None else grid.sd_on_input_grid(sd.numpy())
         lesions, organs = grid.classes_on_input_grid(probabilities.numpy(), config.lesion_threshold)
     details = {
         "sampler": diffusion.sampler,
@@ -122,7 +131,7 @@ def denoise_and_segment(
         "counts_conserved": config.conserve_counts,
         "seconds": clock.seconds,
     }
-    return Result(denoised=denoised_suv, lesions=lesions, organs=organs, details=details)
+    return Result(denoised=denoised_suv, lesions=lesions, organs=organs, sd=sd_suv, details=details)
 
 
 def sampling_timesteps(diffusion: DiffusionConfig, steps: int | None) -> tuple[int, ...]:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import platform
 import sys
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import AMDiffLib
 from AMDiffLib.image.volume import PetVolume
 from AMDiffLib.inference.memory import peak_memory_mb
+from AMDiffLib.quantification.calibration import CONFIDENCE, Calibration
+
+if TYPE_CHECKING:
+    from AMDiffLib.inference.pipeline import Result
 
 PACKAGES = (
     "torch",
@@ -29,12 +33,14 @@ def provenance(
     volume: PetVolume,
     model_config: dict[str, Any],
     run: dict[str, Any],
+    uncertainty: dict[str, Any] | None = None,
     warnings: list[str],
     files: list[str],
 ) -> dict[str, Any]:
     """Return the content of report.json; nothing in it identifies the patient.
 
-    `model_config` is the content of the model's config.json, `run` the details of the pipeline's result.
+    `model_config` is the content of the model's config.json, `run` the details of the pipeline's result,
+    `uncertainty` what `uncertainty_facts` returns.
     """
     return {
         "format": "amdiff-report",
@@ -53,8 +59,36 @@ def provenance(
             "configuration": model_config["model"],
         },
         "run": {**run, "peak_memory_mb": peak_memory_mb()},
+        "uncertainty": uncertainty,
         "warnings": warnings,
         "files": files,
+    }
+
+
+def uncertainty_facts(result: Result, calibration: Calibration | None) -> dict[str, Any]:
+    """Return what the report says of a result's uncertainty map and intervals, and why there are none.
+
+    With intervals it holds their confidence and the calibration's constants, so that edited lesions can be
+    measured anew.
+    """
+    if result.sd is None:
+        return {
+            "map": None,
+            "intervals": None,
+            "note": "The model has no uncertainty head: no uncertainty map and no intervals.",
+        }
+    facts = {
+        "map": "voxel-wise standard deviation of the denoised SUVbw, g/mL",
+        "seconds": result.details.get("seconds", {}).get("uncertainty"),
+        "intervals": None,
+    }
+    if calibration is None:
+        return {**facts, "note": "The model has not been calibrated: its map makes no intervals."}
+    return {
+        **facts,
+        "intervals": {"confidence": CONFIDENCE, "reference": calibration.reference},
+        "calibration": calibration.to_dict(),
+        "note": "Intervals hold for marked regions that touch a true lesion, not for false positives.",
     }
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from AMDiffLib.errors import BadInput
 from AMDiffLib.inference.config import DEFAULT_TILE, InferenceConfig
-from AMDiffLib.inference.weights import check_model, load_model, model_folder
+from AMDiffLib.inference.weights import check_model, load_model, model_folder, read_calibration
 from AMDiffLib.progress import PartOfJob, SilentReporter
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from AMDiffLib.image.volume import PetVolume
     from AMDiffLib.networks.amdiff import AMDiff
+    from AMDiffLib.quantification.calibration import Calibration
 
 # Shares of a study's time; between them the networks run.
 READING_SHARE = 0.05
@@ -57,11 +58,16 @@ class StudyOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedModel:
-    """A model ready on its device; `config` is the content of its config.json."""
+    """A model ready on its device.
+
+    `config` is the content of its config.json; `calibration` makes intervals of its uncertainty map, None
+    where it has not been calibrated.
+    """
 
     config: dict[str, Any]
     network: AMDiff
     device: torch.device
+    calibration: Calibration | None = None
 
     @classmethod
     def load(cls, name_or_folder: str | Path, device: str, reporter: SilentReporter) -> LoadedModel:
@@ -70,11 +76,12 @@ class LoadedModel:
         Raises BadCheckpoint, NoKernelImage.
         """
         folder = model_folder(name_or_folder)
-        config = check_model(folder)
+        config, calibration = check_model(folder), read_calibration(folder)
         from AMDiffLib.inference.device import choose_device
 
         chosen = choose_device(device, reporter)
-        return cls(config=config, network=load_model(folder, chosen), device=chosen)
+        network = load_model(folder, chosen)
+        return cls(config=config, network=network, device=chosen, calibration=calibration)
 
 
 def process_study(
@@ -101,6 +108,7 @@ def process_study(
             "DICOM series. Give the series, or leave them out."
         )
     from AMDiffLib.inference.pipeline import denoise_and_segment
+    from AMDiffLib.inference.provenance import uncertainty_facts
     from AMDiffLib.inference.result_files import REPORT, write_report, write_results
 
     result = denoise_and_segment(
@@ -115,7 +123,7 @@ def process_study(
     )
     reporter.stage("write")
     began = time.monotonic()
-    files = write_results(folder, volume, result, reporter)
+    files = write_results(folder, volume, result, reporter, model.calibration)
     seconds = seconds | result.details["seconds"] | {"write": round(time.monotonic() - began, 3)}
 
     def report() -> None:
@@ -124,6 +132,7 @@ def process_study(
             volume,
             model_config=model.config,
             run={**result.details, "seconds": seconds},
+            uncertainty=uncertainty_facts(result, model.calibration),
             warnings=reporter.warnings,
             files=files,
         )

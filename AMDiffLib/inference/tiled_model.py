@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
+from itertools import accumulate
 
 import numpy as np
 import torch
@@ -16,8 +17,9 @@ from AMDiffLib.inference.tiling import TileFuser, Tiling, smaller_tile
 from AMDiffLib.networks.amdiff import AMDiff
 from AMDiffLib.progress import Reporter
 
-# Time of one tile in each network, relative to one denoising step of the compact model on a CPU.
-STEP_COST = {"denoise": 1.0, "revise": 0.1, "segment": 1.3}
+# Time of one tile in each network, relative to one denoising step of the compact model on a CPU, in the order
+# in which they run.
+STEP_COST = {"denoise": 1.0, "revise": 0.1, "uncertainty": 0.1, "segment": 1.3}
 TILES_AT_ONCE_ON_GPU = 4
 
 Sampler = Callable[[Callable[[Tensor, int], Tensor]], Tensor]
@@ -26,13 +28,14 @@ Sampler = Callable[[Callable[[Tensor, int], Tensor]], Tensor]
 class WorkDone:
     """Turns tiles done into the job's progress, by what a tile costs in each network."""
 
-    def __init__(self, reporter: Reporter, *, steps: int) -> None:
+    def __init__(self, reporter: Reporter, *, steps: int, uncertainty: bool) -> None:
+        """`steps` of the sampler; `uncertainty`: whether the model has that head."""
         costs = {**STEP_COST, "denoise": STEP_COST["denoise"] * steps}
+        if not uncertainty:
+            del costs["uncertainty"]
         whole = sum(costs.values())
         self._share = {stage: cost / whole for stage, cost in costs.items()}
-        self._before = {"denoise": 0.0}
-        self._before["revise"] = self._share["denoise"]
-        self._before["segment"] = 1.0 - self._share["segment"]
+        self._before = dict(zip(costs, accumulate(self._share.values(), initial=0.0), strict=False))
         self._reporter = reporter
 
     def tell(self, stage: str, done: int, total: int) -> None:
@@ -103,6 +106,20 @@ class TiledModel:
         """P_HCR (D, H, W) of Eq. (6), SUV."""
         return self._with_smaller_tiles(
             "revise", lambda fuser: fuser(self._model.revise, (denoised_suv, low_count_suv))[0]
+        )
+
+    def uncertainty_sd(self, revised_suv: Tensor, low_count_suv: Tensor) -> Tensor:
+        """Standard deviation (D, H, W) of P_HCR, SUV; for a model with the uncertainty head.
+
+        Where tiles overlap, variances are averaged: they speak of the same image, so that a second tile's
+        opinion makes its error no smaller.
+        """
+
+        def variance(revised_tile: Tensor, low_tile: Tensor) -> Tensor:
+            return self._model.uncertainty_sd(revised_tile, low_tile) ** 2
+
+        return self._with_smaller_tiles(
+            "uncertainty", lambda fuser: fuser(variance, (revised_suv, low_count_suv))[0].sqrt_()
         )
 
     def segment(self, revised_suv: Tensor, low_count_suv: Tensor) -> Tensor:

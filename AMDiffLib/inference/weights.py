@@ -1,4 +1,4 @@
-"""A model's folder: model.safetensors, config.json with its checksum, MODEL_CARD.md."""
+"""A model's folder: model.safetensors, config.json with the checksums, calibration.json, MODEL_CARD.md."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from AMDiffLib.errors import BadCheckpoint
+from AMDiffLib.quantification.calibration import Calibration
 
 if TYPE_CHECKING:
     import torch
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
+CALIBRATION = "calibration.json"
+CALIBRATION_SHA256 = "calibration_sha256"
 CARD = "MODEL_CARD.md"
 DEFAULT_MODEL = "amdiff-compact"
 
@@ -80,6 +83,58 @@ def check_model(name_or_folder: str | Path) -> dict[str, Any]:
     return content
 
 
+def read_calibration(name_or_folder: str | Path) -> Calibration | None:
+    """The constants of the model's intervals; None where the folder has none.
+
+    Raises BadCheckpoint: they are damaged, of another version of this software, or of other weights.
+    """
+    folder = model_folder(name_or_folder)
+    config, path = read_config(folder), folder / CALIBRATION
+    stated = config.get(CALIBRATION_SHA256)
+    if not path.is_file():
+        if stated is None:
+            return None
+        raise BadCheckpoint(f"The model folder {folder} has no {CALIBRATION}. Install the model again.")
+    if sha256_of(path) != stated:
+        raise BadCheckpoint(
+            f"{path} is damaged or not that of this model: {CONFIG} states "
+            f"{'no ' + CALIBRATION_SHA256 if stated is None else 'another sha256'}. Install the model again, "
+            "or calibrate it (python -m AMDiffLib.calibrate fit)."
+        )
+    try:
+        calibration = Calibration.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise BadCheckpoint(f"{path} cannot be used: {error}. Install the model again.") from error
+    if calibration.model_sha256 != config["sha256"]:
+        raise BadCheckpoint(
+            f"{path} belongs to other weights (sha256 {calibration.model_sha256[:12]}...) than those of this "
+            f"model ({str(config['sha256'])[:12]}...), so that its intervals would be wrong. Calibrate the "
+            f"model anew (python -m AMDiffLib.calibrate fit), or remove {CALIBRATION} and "
+            f"'{CALIBRATION_SHA256}' in {CONFIG} to work without intervals."
+        )
+    return calibration
+
+
+def save_calibration(calibration: Calibration, name_or_folder: str | Path) -> Path:
+    """Write a model's calibration.json, state its sha256 in config.json, and return its path.
+
+    Raises BadCheckpoint where the calibration belongs to other weights.
+    """
+    folder = model_folder(name_or_folder)
+    config = read_config(folder)
+    if calibration.model_sha256 != config["sha256"]:
+        raise BadCheckpoint(
+            f"The calibration was found with other weights (sha256 {calibration.model_sha256[:12]}...) than "
+            f"those in {folder} ({str(config['sha256'])[:12]}...). Give the model that it was found with."
+        )
+    path = folder / CALIBRATION
+    _replace_text(path, json.dumps(calibration.to_dict(), indent=1) + "\n")
+    _replace_text(
+        folder / CONFIG, json.dumps({**config, CALIBRATION_SHA256: sha256_of(path)}, indent=2) + "\n"
+    )
+    return path
+
+
 def load_model(name_or_folder: str | Path, device: str | torch.device = "cpu") -> AMDiff:
     """Load a model, ready for use: evaluation mode, no gradients, on `device`.
 
@@ -127,6 +182,7 @@ def save_model(
 ) -> None:
     """Write a model's folder; each file appears whole or not at all.
 
+    A calibration of earlier weights is removed.
     config.json holds "name" (the folder's, unless `extra` names it), the model's configuration, the weights'
     sha256, and what `extra` adds (such as "training": where the weights come from). `card_text` becomes
     MODEL_CARD.md. With `half_precision` the numbers are stored as float16, finer than the bfloat16 that the
@@ -142,6 +198,7 @@ def save_model(
     }
     if half_precision:
         tensors = {n: t.half() if t.is_floating_point() else t for n, t in tensors.items()}
+    (folder / CALIBRATION).unlink(missing_ok=True)
     unfinished = folder / f".{WEIGHTS}.{os.getpid()}"
     try:
         save_file(tensors, unfinished)

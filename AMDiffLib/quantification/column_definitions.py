@@ -56,10 +56,36 @@ _PLACE = {
     "centroid_k": "mean voxel index along the third axis (slices), from 0",
 }
 
+INTERVALS = {
+    "suv_max": ("suv_max_low_g_per_ml", "suv_max_high_g_per_ml"),
+    "suv_mean": ("suv_mean_low_g_per_ml", "suv_mean_high_g_per_ml"),
+    "suv_peak": ("suv_peak_low_g_per_ml", "suv_peak_high_g_per_ml"),
+    "mtv_ml": ("mtv_low_ml", "mtv_high_ml"),
+    "tlg_g": ("tlg_low_g", "tlg_high_g"),
+}
+"""The columns of an interval's two ends, by the attribute of a measurement that it belongs to."""
+
+_INTERVAL_TITLES = {
+    "suv_max": "SUVmax",
+    "suv_mean": "SUVmean",
+    "suv_peak": "SUVpeak",
+    "mtv_ml": "metabolic tumour volume",
+    "tlg_g": "total lesion glycolysis",
+}
+_INTERVALS = {
+    column: f"{end} end of the 90 % interval of the true {_INTERVAL_TITLES[quantity]}: that of the true "
+    "lesions which a marked one touches, or of the organ, in the reference image that report.json names; "
+    "calibrated on simulated people; says nothing of false positives; may exclude the measured value where "
+    "that is biased"
+    for quantity, columns in INTERVALS.items()
+    for column, end in zip(columns, ("lower", "upper"), strict=True)
+}
+
 COLUMNS = {
     **_WHAT,
     **{name: f"{text}; in the denoised volume (synthetic)" for name, text in UPTAKE.items()},
     **_VOLUMES,
+    **_INTERVALS,
     **{LOW_COUNT + name: f"{text}; in the low-count input" for name, text in UPTAKE.items()},
     **_PLACE,
     "notice": "what the table may be used for",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from AMDiffLib.quantification import tables
@@ -11,10 +12,19 @@ from AMDiffLib.quantification.reference_regions import ReferenceUptake
 
 
 @dataclass(frozen=True, kw_only=True)
+class Interval:
+    """Where a true value lies with a probability of 90 %, in the unit of the value measured."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class LesionMeasurement:
     """One lesion. SUV and SUL in g/mL, volumes in mL, TLG in g; centroids are (x, y, z).
 
-    `rejected_as` is None for an accepted lesion. None elsewhere: not defined, or not asked for.
+    `rejected_as` is None for an accepted lesion. None elsewhere: not defined, or not asked for. `intervals`
+    go by the attribute that they belong to, such as "suv_max"; see `AMDiffLib.quantification.intervals`.
     """
 
     number: int
@@ -37,6 +47,7 @@ class LesionMeasurement:
     percist_measurable: bool | None
     centroid_lps_mm: tuple[float, float, float]
     centroid_index: tuple[float, float, float]
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +71,7 @@ class TotalMeasurement:
     deauville: int | None
     sul_peak: float | None
     percist_threshold_sul: float | None
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +83,7 @@ class OrganMeasurement:
     suv_max: float | None
     suv_mean: float | None
     volume_ml: float
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ import numpy as np
 from AMDiffLib.labels import ORGANS
 from AMDiffLib.quantification.anatomy import Anatomy
 from AMDiffLib.quantification.grid import Grid, grown, index_to_lps, voxel_volume_ml, within
+from AMDiffLib.quantification.intervals import Uncertainty, with_intervals
 from AMDiffLib.quantification.lean_body_mass import BodyMeasures
 from AMDiffLib.quantification.lesion_regions import LesionRegion, regions_of
 from AMDiffLib.quantification.measured import (
@@ -71,13 +72,25 @@ def measure(
     return measure_anatomy(suv, anatomy, options)
 
 
-def measure_anatomy(suv: np.ndarray, anatomy: Anatomy, options: MeasureOptions | None = None) -> Measurements:
+def measure_anatomy(
+    suv: np.ndarray,
+    anatomy: Anatomy,
+    options: MeasureOptions | None = None,
+    uncertainty: Uncertainty | None = None,
+) -> Measurements:
     """Measure a known anatomy in one volume; several volumes of one patient share it. See `in_steps`."""
-    return finished(in_steps(suv, anatomy, options))
+    return finished(in_steps(suv, anatomy, options, uncertainty))
 
 
-def in_steps(suv: np.ndarray, anatomy: Anatomy, options: MeasureOptions | None = None) -> Steps[Measurements]:
+def in_steps(
+    suv: np.ndarray,
+    anatomy: Anatomy,
+    options: MeasureOptions | None = None,
+    uncertainty: Uncertainty | None = None,
+) -> Steps[Measurements]:
     """Measure a known anatomy in one volume, lesion by lesion.
+
+    With the `uncertainty` of a denoised volume its values have intervals.
 
     Raises:
         ValueError: the volume is not of the anatomy's shape, or holds values that are not finite numbers.
@@ -113,13 +126,16 @@ def in_steps(suv: np.ndarray, anatomy: Anatomy, options: MeasureOptions | None =
             _measure_lesion(suv, region, anatomy, references, options, sul=sul, threshold_sul=threshold)
         )
     organs = yield from _measure_organs(suv, anatomy)
-    return Measurements(
+    found = Measurements(
         lesions=tuple(lesions),
         total=_measure_total(lesions, options, threshold),
         organs=organs,
         references=tuple(references.values()),
         remarks=tuple(remarks),
     )
+    if uncertainty is not None:
+        found = yield from with_intervals(found, anatomy, uncertainty)
+    return found
 
 
 def _measure_lesion(

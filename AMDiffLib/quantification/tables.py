@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from AMDiffLib.quantification.column_definitions import COLUMNS, LOW_COUNT, NOTICE, UPTAKE
+from AMDiffLib.quantification.column_definitions import COLUMNS, INTERVALS, LOW_COUNT, NOTICE, UPTAKE
 from AMDiffLib.quantification.reference_regions import DEFINITIONS as REFERENCE_DEFINITIONS
 
 if TYPE_CHECKING:
-    from AMDiffLib.quantification.measured import LesionMeasurement, Measurements
+    from AMDiffLib.quantification.measured import Interval, LesionMeasurement, Measurements
 
 
 def rows(measurements: Measurements, low_count: Measurements | None = None) -> list[dict]:
@@ -32,6 +33,14 @@ def rows(measurements: Measurements, low_count: Measurements | None = None) -> l
     for row in found:
         row["notice"] = NOTICE
     return found
+
+
+def _interval_cells(intervals: Mapping[str, Interval]) -> dict[str, float]:
+    return {
+        column: end
+        for quantity, interval in intervals.items()
+        for column, end in zip(INTERVALS[quantity], (interval.low, interval.high), strict=True)
+    }
 
 
 def text_rows(measurements: Measurements, low_count: Measurements | None = None) -> list[dict[str, str]]:
@@ -100,6 +109,7 @@ def _rows(measurements: Measurements) -> list[dict]:
             "deauville_score": total.deauville,
             "sul_peak_g_per_ml": total.sul_peak,
             "percist_threshold_sul_g_per_ml": total.percist_threshold_sul,
+            **_interval_cells(total.intervals),
         },
         *(
             {
@@ -109,6 +119,7 @@ def _rows(measurements: Measurements) -> list[dict]:
                 "suv_max_g_per_ml": organ.suv_max,
                 "suv_mean_g_per_ml": organ.suv_mean,
                 "volume_ml": organ.volume_ml,
+                **_interval_cells(organ.intervals),
             }
             for organ in measurements.organs
         ),
@@ -150,6 +161,7 @@ def _lesion_row(lesion: LesionMeasurement) -> dict:
         "deauville_score": lesion.deauville,
         "sul_peak_g_per_ml": lesion.sul_peak,
         "percist_measurable": lesion.percist_measurable,
+        **_interval_cells(lesion.intervals),
         **dict(zip(("centroid_l_mm", "centroid_p_mm", "centroid_s_mm"), lesion.centroid_lps_mm, strict=True)),
         **dict(zip(("centroid_i", "centroid_j", "centroid_k"), lesion.centroid_index, strict=True)),
     }
