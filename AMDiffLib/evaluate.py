@@ -1,7 +1,8 @@
 """Judge a model on cases it never saw, beside the low-count input and the best Gaussian filter.
 
 Reads the manifest of a cohort; writes evaluation.csv (every figure of every case), evaluation.json (summary,
-definitions, provenance) and one overview picture per case, and prints the tables.
+definitions, provenance) and one overview picture per case, and prints the tables. Of a model with uncertainty
+head also observations.json, which `AMDiffLib.calibrate` makes or judges intervals with.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from AMDiffLib.inference.weights import load_model, model_folder, read_config
 from AMDiffLib.progress import ConsoleReporter, JsonLinesReporter, OneOfMany, SilentReporter
 
 if TYPE_CHECKING:
+    from AMDiffLib.calibration.observations import Observation
     from AMDiffLib.evaluation.scores import Score
 
 PACKAGES = ("numpy", "SimpleITK", "scipy", "torch", "monai", "safetensors", "matplotlib", "tqdm")
@@ -58,6 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _evaluate(arguments: argparse.Namespace, reporter: SilentReporter) -> None:
     command.require_packages(*PACKAGES)
+    from AMDiffLib.calibration.observations import write_observations
     from AMDiffLib.evaluation.cases import choose_cases
     from AMDiffLib.evaluation.report import as_text, write_csv, write_json
     from AMDiffLib.evaluation.summary import summarise
@@ -74,13 +77,18 @@ def _evaluate(arguments: argparse.Namespace, reporter: SilentReporter) -> None:
 
     scores: list[Score] = []
     details: list[dict[str, Any]] = []
+    observations: list[Observation] = []
     for number, (case, truth) in enumerate(chosen):
         part = OneOfMany(reporter, str(case), number=number, count=len(chosen))
-        case_scores, facts = _evaluate_case(case, truth, model, device, arguments, part)
+        case_scores, facts, observed = _evaluate_case(case, truth, model, device, arguments, part)
         scores += case_scores
         details.append(facts)
+        observations += observed
         # Written after every case, so that hours of work survive an interruption.
         write_csv(arguments.output / "evaluation.csv", scores)
+        if model.uncertainty is not None:
+            run = {**_model_facts(config), "manifest": arguments.manifest.name, "seed": arguments.seed}
+            write_observations(arguments.output / "observations.json", observations, run=run)
     summaries = summarise(scores)
     run = _provenance(config, details, arguments)
     write_json(arguments.output / "evaluation.json", summaries, run=run)
@@ -96,7 +104,8 @@ def _evaluate_case(
     device: Any,
     arguments: argparse.Namespace,
     reporter: OneOfMany,
-) -> tuple[list[Score], dict[str, Any]]:
+) -> tuple[list[Score], dict[str, Any], list[Observation]]:
+    from AMDiffLib.calibration.observations import observe_case
     from AMDiffLib.evaluation.cases import load_case
     from AMDiffLib.evaluation.scores import score_case
     from AMDiffLib.image.overview import write_overview
@@ -118,6 +127,9 @@ def _evaluate_case(
     reporter.stage("score", "Comparing")
     lesions = label_lesions(result.lesions, spacing=volume.spacing, suv=result.denoised)
     scores = score_case(case, result.denoised, lesions, result.organs)
+    observed = []
+    if result.sd is not None:
+        observed = observe_case(case, result.denoised, result.sd, lesions, result.organs)
     name = f"{case.subject}-{case.counts_percent:g}"
     write_overview(
         arguments.output / f"{name}.png",
@@ -133,7 +145,7 @@ def _evaluate_case(
     )
     reporter.progress(1.0)
     facts = {"case": name, "seconds": round(time.monotonic() - began, 1), **result.details}
-    return scores, facts
+    return scores, facts, observed
 
 
 def _provenance(
@@ -142,12 +154,16 @@ def _provenance(
     from AMDiffLib.inference.provenance import installed_versions
 
     return {
-        "model": {"name": config.get("name"), "sha256": config["sha256"]},
+        "model": _model_facts(config),
         "manifest": arguments.manifest.name,
         "packages": installed_versions(),
         "cases": details,
     }
 
 
+def _model_facts(config: dict[str, Any]) -> dict[str, Any]:
+    return {"name": config.get("name"), "sha256": config["sha256"]}
+
+
 if __name__ == "__main__":
-    command.end(main())
+    command.start(main)
