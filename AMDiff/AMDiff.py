@@ -8,7 +8,7 @@ import qt
 import slicer
 import vtk
 from AMDiffModule import sample_data, segment_statistics
-from AMDiffModule.choices import Device, OverlayColors
+from AMDiffModule.choices import DenoisedView, Device, OverlayColors
 from AMDiffModule.device_panel import DevicePanel
 from AMDiffModule.display import USUAL_SUV_WINDOW, show_in_3d
 from AMDiffModule.export import UnusableVolume, reason_unusable
@@ -54,13 +54,16 @@ _PARTS = (
     "lesion_marks",
     "measurement_table",
     "display",
+    "result_maps",
+    "result_report",
+    "trust_facts",
     "choices",
     "segment_voxels",
     "scene_measurement",
     "import_check",
-    "result_report",
-    "scene_import",
     "reading_layout",
+    "count_marks",
+    "scene_import",
     "view_fit",
     "mip_outlines",
     "same_window",
@@ -138,7 +141,7 @@ class AMDiffParameterNode:
     suvWindow: float = USUAL_SUV_WINDOW
     showLesions: bool = True
     showOrgans: bool = False
-    showDifference: bool = False
+    denoisedView: DenoisedView = DenoisedView.PET
     ctVolume: vtkMRMLScalarVolumeNode
     fuseCt: bool = False
     overlayColors: OverlayColors = OverlayColors.RAINBOW

@@ -25,6 +25,7 @@ from vtk.util.numpy_support import vtk_to_numpy
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "AMDiff"), str(REPOSITORY / "Testing")]
 
+from AMDiffModule.choices import DenoisedView  # noqa: E402
 from AMDiffModule.fusion import find_ct  # noqa: E402
 from AMDiffModule.lesion_table import fill_lesion_table  # noqa: E402
 from AMDiffModule.reading_layout import layout_descriptions, register_layouts, show_layout  # noqa: E402
@@ -40,6 +41,8 @@ _DISPLAYABLE_MANAGERS = (
     "vtkMRMLCrosshairDisplayableManager",
     "vtkMRMLRulerDisplayableManager",
     "vtkMRMLOrientationMarkerDisplayableManager",
+    "vtkMRMLMarkupsDisplayableManager",
+    "vtkMRMLColorLegendDisplayableManager",
 )
 
 
@@ -62,7 +65,12 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("--layout", choices=("side-by-side", "mips", "denoised"), default="side-by-side")
     command.add_argument("--size", type=int, nargs=2, default=(1600, 1000), metavar=("WIDTH", "HEIGHT"))
     command.add_argument("--suv", type=float, default=7.0, help="upper end of the window; default 7")
-    command.add_argument("--difference", action="store_true", help="show what the denoising changed")
+    command.add_argument(
+        "--denoised-view",
+        choices=[choice.value for choice in DenoisedView],
+        default=DenoisedView.PET.value,
+        help="what the planes of the denoised half show",
+    )
     command.add_argument("--organs", action="store_true", help="show the organs too")
     command.add_argument("--ct", action="store_true", help="show the CT of the study below the PET")
     options = command.parse_args(arguments)
@@ -73,7 +81,7 @@ def main(arguments: list[str] | None = None) -> int:
         nodes = first_results(host.scene)
         look = Look(
             suv_window=options.suv,
-            difference=options.difference,
+            denoised_view=DenoisedView(options.denoised_view),
             organs=options.organs,
             ct=find_ct(host.scene, nodes.input) if options.ct else None,
         )
@@ -166,6 +174,7 @@ def slice_image(host: SlicerHost, slice_node) -> Image.Image:
     managers.SetMRMLDisplayableNode(slice_node)
     # The crosshair is placed when its node changes, and this view has only now begun to listen.
     host.scene.GetSingletonNode("default", "vtkMRMLCrosshairNode").Modified()
+    notice_legends(logic.GetSliceCompositeNode())
     window.Render()
     grab = vtk.vtkWindowToImageFilter()
     grab.SetInput(window)
@@ -175,6 +184,14 @@ def slice_image(host: SlicerHost, slice_node) -> Image.Image:
     pixels = vtk_to_numpy(data.GetPointData().GetScalars()).reshape(height, width, -1)[::-1, :, :3]
     managers.SetMRMLDisplayableNode(None)
     return Image.fromarray(np.ascontiguousarray(pixels))
+
+
+def notice_legends(composite) -> None:
+    """Let a view that has only now begun to listen make the legends that were there before it."""
+    composite.SetInteractionFlags(composite.ForegroundVolumeFlag)
+    composite.Modified()  # the first time makes them, the second shows them
+    composite.Modified()
+    composite.SetInteractionFlags(0)
 
 
 def label_of(place: Place, scene) -> str:

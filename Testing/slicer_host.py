@@ -62,11 +62,16 @@ def open_host(cache_folder: Path) -> SlicerHost:
         segmentations=SimpleNamespace(logic=lambda: segmentations),
         volumes=SimpleNamespace(logic=lambda: volumes),
     )
+    markups = slicer.vtkSlicerMarkupsLogic()
+    markups.SetMRMLApplicationLogic(application)
+    markups.SetMRMLScene(scene)
+    application.SetModuleLogic("Markups", markups)
+    scene.RegisterNodeClass(slicer.vtkMRMLColorLegendDisplayNode())
     views = _add_views(scene, application)
     return SlicerHost(
         scene=scene,
         application_logic=application,
-        _keep_alive=(cache, data_io, segmentations, volumes, views),
+        _keep_alive=(cache, data_io, segmentations, volumes, markups, views),
     )
 
 

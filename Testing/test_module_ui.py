@@ -36,6 +36,7 @@ BINDABLE = {
     "float": {"QDoubleSpinBox", "ctkSliderWidget"},
     "Device": {"QComboBox"},
     "OverlayColors": {"QComboBox"},
+    "DenoisedView": {"QComboBox"},
 }
 
 

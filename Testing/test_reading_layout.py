@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import slicer
 import vtk
+from AMDiffModule.choices import DenoisedView
 from AMDiffModule.difference import DifferenceImpossible
 from AMDiffModule.node_marks import remember_low_count_agrees
 from AMDiffModule.reading_layout import (
@@ -222,11 +223,11 @@ def test_an_input_whose_suv_is_not_known_keeps_its_window_and_says_so(a_host, a_
     for view in (*PLANES, MIP):
         assert slice_node(a_host, LOW_COUNT, view).GetLayoutLabel() == "Low-count, SUV not known"
     with pytest.raises(DifferenceImpossible, match="not those that the job read"):
-        fill_views(a_host.scene, a_case, Look(difference=True))
+        fill_views(a_host.scene, a_case, Look(denoised_view=DenoisedView.DIFFERENCE))
 
 
 def test_a_saved_and_reloaded_scene_reads_on(a_host, a_reading, tmp_path):
-    fill_views(a_host.scene, a_reading, Look(difference=True))
+    fill_views(a_host.scene, a_reading, Look(denoised_view=DenoisedView.DIFFERENCE))
     a_host.write_bundle(tmp_path / "scene.mrb")
     again = open_host(tmp_path / "second cache")
     register_layouts(again.scene.GetFirstNodeByClass("vtkMRMLLayoutNode"))

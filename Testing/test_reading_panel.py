@@ -27,6 +27,8 @@ from reading_cases import BACK, FRONT, add_ct, add_results, centre_ras
 from slicer_host import open_host
 from slicer_stand_ins import open_module
 
+PET, DIFFERENCE, UNCERTAINTY, COUNT_CONSISTENCY = range(4)  # in the list of what the denoised planes show
+
 
 @pytest.fixture
 def a_module(tmp_path, monkeypatch):
@@ -157,7 +159,7 @@ def test_what_the_reader_moved_stays_when_a_choice_is_made(a_module, a_case):
     axial.SetSliceOffset(-31.0)
     a_module.ui.showOrgansCheckBox.checked = True
     a_module.ui.suv10Button.click()
-    a_module.ui.showDifferenceCheckBox.checked = True
+    a_module.ui.denoisedViewComboBox.currentIndex = DIFFERENCE
     assert axial.GetSliceOffset() == -31.0
     assert upper_ends(a_case) == (10.0, 10.0)
 
@@ -165,7 +167,7 @@ def test_what_the_reader_moved_stays_when_a_choice_is_made(a_module, a_case):
 def test_the_difference_comes_and_goes_in_the_denoised_planes(a_module, a_case):
     scene, name = a_module.host.scene, "PET difference (AMDiff)"
     assert scene.GetFirstNodeByName(name) is None
-    a_module.ui.showDifferenceCheckBox.checked = True
+    a_module.ui.denoisedViewComboBox.currentIndex = DIFFERENCE
     difference = scene.GetFirstNodeByName(name)
     assert volumes_in_views(a_module, *PLANES) == {
         (LOW_COUNT, a_case.input.GetID()),
@@ -174,16 +176,16 @@ def test_the_difference_comes_and_goes_in_the_denoised_planes(a_module, a_case):
     assert (DENOISED, a_case.denoised.GetID()) in volumes_in_views(a_module, MIP)
     axial = scene.GetSingletonNode(view_tag(DENOISED, "Axial"), "vtkMRMLSliceNode")
     assert axial.GetLayoutLabel() == "Difference"
-    a_module.ui.showDifferenceCheckBox.checked = False
+    a_module.ui.denoisedViewComboBox.currentIndex = PET
     assert (DENOISED, a_case.denoised.GetID()) in volumes_in_views(a_module, *PLANES)
     assert axial.GetLayoutLabel() == "Denoised (synthetic)"
 
 
-def test_a_difference_that_would_mislead_is_refused_in_words_and_unticked(a_module, a_case):
+def test_a_difference_that_would_mislead_is_refused_in_words_and_unchosen(a_module, a_case):
     slicer.util.updateVolumeFromArray(a_case.input, 9.0 * slicer.util.arrayFromVolume(a_case.input))
-    a_module.ui.showDifferenceCheckBox.checked = True
+    a_module.ui.denoisedViewComboBox.currentIndex = DIFFERENCE
     assert "would mislead" in a_module.ui.statusLabel.text
-    assert not a_module.ui.showDifferenceCheckBox.checked
+    assert a_module.ui.denoisedViewComboBox.currentIndex == PET
     assert (DENOISED, a_case.denoised.GetID()) in volumes_in_views(a_module, *PLANES)
 
 

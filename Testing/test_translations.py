@@ -34,17 +34,18 @@ SHOWING_CALLS = {
 # Names of people and nodes that no user reads, the self-test's own message, and codes of terminologies.
 NOT_FOR_TRANSLATION = {
     "AMDiff.py": {"The AMDiff developers"},
-    "choices.py": {"inverted grey"},
+    "choices.py": {"inverted grey", "count consistency"},
     "lesion_panel.py": {"AMDiff lesions"},
     "lesion_table.py": {"The column whose cells accept and reject."},
     "lesion_marks.py": {LESION_TERMINOLOGY},
+    "result_maps.py": {"Standard Deviation", "no units"},
     "node_marks.py": {"Standardized Uptake Value", "Standardized Uptake Value body weight"},
     "segment_statistics.py": {
         "Metabolic Volume",
         "Total Lesion Glycolysis",
         "Standardized Uptake Value body weight",
     },
-    "self_test.py": {"All lesions", "the run has not ended"},
+    "self_test.py": {"All lesions", "count consistency", "the run has not ended"},
     "simulated_case.py": {"Simulated low-count PET"},
 }
 CONTROLS = (

@@ -14,7 +14,15 @@ from .translation import _
 _SAME = 1e-4
 # The scene's copy of a DICOM series differs from the job's SUV by rounding to stored values.
 _SAME_LOW_COUNT = 5e-3
-_DENOISED_COLUMNS = ("mtv_ml", "volume_ml", "suv_max_g_per_ml", "suv_mean_g_per_ml")
+_DENOISED_COLUMNS = (
+    "mtv_ml",
+    "volume_ml",
+    "suv_max_g_per_ml",
+    "suv_mean_g_per_ml",
+    # Of the uncertainty map too.
+    "suv_mean_low_g_per_ml",
+    "suv_mean_high_g_per_ml",
+)
 _LOW_COUNT_COLUMN = "low_count_suv_mean_g_per_ml"
 
 

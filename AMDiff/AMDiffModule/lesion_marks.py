@@ -26,7 +26,7 @@ _CODE = re.compile(r"^[^^]*\^([^^]+)\^")
 
 def type_code(segment) -> str | None:
     """Return the SNOMED CT code of the segment's type; None without terminology."""
-    entry = _tag(segment, slicer.vtkSegment.GetTerminologyEntryTagName()).split("~")
+    entry = tag_of(segment, slicer.vtkSegment.GetTerminologyEntryTagName()).split("~")
     found = _CODE.match(entry[2]) if len(entry) > 2 else None
     return found.group(1) if found else None
 
@@ -70,7 +70,7 @@ def lesion_ids(segmentation_node) -> list[str]:
 
 def rejected_as(segment) -> str | None:
     """Return what the reader says that the rejected lesion is; None for an accepted one."""
-    return _tag(segment, _REJECTED_TAG) or None
+    return tag_of(segment, _REJECTED_TAG) or None
 
 
 def reason_text(reason: str) -> str:
@@ -99,7 +99,7 @@ def accept(segmentation_node, segment_id: str) -> None:
     segment = segmentation_node.GetSegmentation().GetSegment(segment_id)
     if rejected_as(segment) is None:
         return
-    segment.SetColor(*(float(channel) for channel in _tag(segment, _COLOUR_TAG).split()))
+    segment.SetColor(*(float(channel) for channel in tag_of(segment, _COLOUR_TAG).split()))
     segment.RemoveTag(_COLOUR_TAG)
     segment.RemoveTag(_REJECTED_TAG)
     _show(segmentation_node, segment_id, outline=1.0, surface=1.0)
@@ -120,6 +120,6 @@ def _show(segmentation_node, segment_id: str, *, outline: float, surface: float)
         display.SetSegmentOpacity3D(segment_id, surface)
 
 
-def _tag(segment, name: str) -> str:
+def tag_of(segment, name: str) -> str:
     value = vtk.reference("")
     return str(value) if segment.GetTag(name, value) else ""

@@ -6,15 +6,18 @@ from dataclasses import replace
 
 import slicer
 
+from .count_marks import show_count_marks, update_count_marks
 from .lesion_follower import LesionFollower
 from .lesion_marks import REASONS, accept, add_lesion, lesion_numbers, reason_text, reject, rejected_as
-from .lesion_table import USE_COLUMN, fill_lesion_table, lesion_rows, totals_text
-from .measurement_table import lesion_ras, remarks_of
+from .lesion_table import USE_COLUMN, fill_lesion_table, lesion_rows, place_of_row, totals_text
+from .measurement_table import remarks_of
 from .measuring_library import lesion_colour
 from .patient_facts import facts_of, remember
 from .reading_layout import centre_views
+from .result_report import report_of
 from .scene_measurement import update_table_in_steps
 from .translation import _
+from .trust_facts import count_check_text, removed_hot_spots, warnings_of
 
 _TICK_MS = 100
 _SEXES = (None, "F", "M")
@@ -113,10 +116,10 @@ class LesionPanel:
     def _on_cell(self, index) -> None:
         """Go to the lesion whose row was clicked; a click on its mark accepts or rejects it."""
         index = self.ui.lesionTableView.sortFilterProxyModel().mapToSource(index)
-        if index.column() == USE_COLUMN:
+        if index.column() == USE_COLUMN and index.row() < len(self._segment_ids):
             self._accept_or_reject(index.row())
             return
-        ras = lesion_ras(self._nodes.table, lesion_rows(self._nodes.table)[index.row()].row)
+        ras = place_of_row(self._nodes.table, removed_hot_spots(self._nodes.denoised), index.row())
         if ras is not None:
             centre_views(slicer.mrmlScene, ras)
 
@@ -128,6 +131,9 @@ class LesionPanel:
         self._accept_or_reject(self.ui.lesionTableView.sortFilterProxyModel().mapToSource(index).row())
 
     def _accept_or_reject(self, row: int) -> None:
+        if row >= len(self._segment_ids):
+            self.host.showStatus(_("A removed hot spot is no lesion: draw one there with New lesion."))
+            return
         segmentation, segment_id = self._nodes.segmentation, self._segment_ids[row]
         segment = segmentation.GetSegmentation().GetSegment(segment_id) if segment_id else None
         if segment is None:  # deleted a moment ago, and not measured yet
@@ -190,13 +196,29 @@ class LesionPanel:
         ui, nodes = self.ui, self._nodes
         ui.lesionTotalsLabel.text = totals_text(nodes.table) if nodes else ""
         ui.lesionRemarksLabel.text = "\n".join(remarks_of(nodes.table)) if nodes else ""
+        self._show_trust()
         if nodes is None:
             self._table_node().RemoveAllColumns()
             return
         by_number = {number: each for each, number in lesion_numbers(nodes.segmentation).items()}
         self._segment_ids = [by_number.get(row.number) for row in lesion_rows(nodes.table)]
-        fill_lesion_table(self._table_node(), nodes.table)
+        removed = removed_hot_spots(nodes.denoised)
+        fill_lesion_table(self._table_node(), nodes.table, report_of(nodes.denoised), removed)
+        update_count_marks(slicer.mrmlScene, nodes)
+        show_count_marks(slicer.mrmlScene, nodes, visible=self.host.parameterNode.showLesions)
         ui.lesionTableView.resizeColumnsToContents()
+
+    def _show_trust(self) -> None:
+        """Say what the counts do not support, what was removed, and what the job warned of."""
+        nodes = self._nodes
+        check = count_check_text(nodes) if nodes else ""
+        self.ui.countCheckLabel.text, self.ui.countCheckLabel.visible = check, bool(check)
+        warnings = (
+            "\n".join(_("Note: {text}").format(text=text) for text in warnings_of(nodes.denoised))
+            if nodes
+            else ""
+        )
+        self.ui.resultWarningsLabel.text, self.ui.resultWarningsLabel.visible = warnings, bool(warnings)
 
     def _table_node(self):
         """Return the node behind the panel's table, which is not saved: it is made from the measurements."""

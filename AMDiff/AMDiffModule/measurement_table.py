@@ -34,6 +34,18 @@ _TITLES = {
     "percist_measurable": _("PERCIST measurable"),
     "percist_threshold_sul_g_per_ml": _("PERCIST threshold"),
     "suv_sd_g_per_ml": _("SUV standard deviation"),
+    "count_z": _("Agreement with the counts, z"),
+    "count_check": _("Count check"),
+    "suv_max_low_g_per_ml": _("SUVmax, 90 % interval from"),
+    "suv_max_high_g_per_ml": _("SUVmax, 90 % interval to"),
+    "suv_mean_low_g_per_ml": _("SUVmean, 90 % interval from"),
+    "suv_mean_high_g_per_ml": _("SUVmean, 90 % interval to"),
+    "suv_peak_low_g_per_ml": _("SUVpeak, 90 % interval from"),
+    "suv_peak_high_g_per_ml": _("SUVpeak, 90 % interval to"),
+    "mtv_low_ml": _("MTV, 90 % interval from"),
+    "mtv_high_ml": _("MTV, 90 % interval to"),
+    "tlg_low_g": _("TLG, 90 % interval from"),
+    "tlg_high_g": _("TLG, 90 % interval to"),
 }
 # Before the name of a quantity in the low-count input; without it, it is that of the denoised volume.
 _LOW_COUNT = "low_count_"
@@ -41,7 +53,7 @@ _REMARKS_ATTRIBUTE = "AMDiff.remarks"
 _UNITS = {"_g_per_ml": "g/mL", "_ml": "mL", "_g": "g", "_mm": "mm", "_percent": "%"}
 _TEXT_COLUMNS = frozenset(
     {"name", "kind", "location", "status", "rejected_as", "percist_measurable", "notice"}
-    | {"low_count_percist_measurable"}
+    | {"low_count_percist_measurable", "count_check"}
 )
 
 

@@ -7,7 +7,7 @@ import slicer
 DICOM_UIDS_ATTRIBUTE = "DICOM.instanceUIDs"
 
 _SUV_QUANTITY = ("126400", "DCM", "Standardized Uptake Value")
-_SUV_BODY_WEIGHT = ("{SUVbw}g/ml", "UCUM", "Standardized Uptake Value body weight")
+SUV_BODY_WEIGHT = ("{SUVbw}g/ml", "UCUM", "Standardized Uptake Value body weight")
 _SAID_SUV_ATTRIBUTE = "AMDiff.valuesAreSuv"
 _SYNTHETIC_ATTRIBUTE = "AMDiff.synthetic"
 _LOW_COUNT_DIFFERS_ATTRIBUTE = "AMDiff.low_count_differs"
@@ -19,7 +19,7 @@ def is_marked_as_suv(volume_node) -> bool:
     units = volume_node.GetVoxelValueUnits()
     if units is None:
         return False
-    return (units.GetCodeValue(), units.GetCodingSchemeDesignator()) == _SUV_BODY_WEIGHT[:2]
+    return (units.GetCodeValue(), units.GetCodingSchemeDesignator()) == SUV_BODY_WEIGHT[:2]
 
 
 def is_said_to_be_suv(volume_node) -> bool:
@@ -42,8 +42,8 @@ def is_in_suv(volume_node) -> bool:
 
 def mark_as_suv(volume_node) -> None:
     """Write quantity (126400, DCM) and unit ({SUVbw}g/ml, UCUM) into the node."""
-    volume_node.SetVoxelValueQuantity(_coded_entry(*_SUV_QUANTITY))
-    volume_node.SetVoxelValueUnits(_coded_entry(*_SUV_BODY_WEIGHT))
+    volume_node.SetVoxelValueQuantity(coded_entry(*_SUV_QUANTITY))
+    volume_node.SetVoxelValueUnits(coded_entry(*SUV_BODY_WEIGHT))
 
 
 def described_unit(volume_node) -> str:
@@ -82,7 +82,8 @@ def low_count_agrees(denoised_node) -> bool:
     return denoised_node.GetAttribute(_LOW_COUNT_DIFFERS_ATTRIBUTE) is None
 
 
-def _coded_entry(value: str, scheme: str, meaning: str):
+def coded_entry(value: str, scheme: str, meaning: str):
+    """Return a code as Slicer keeps it in nodes."""
     entry = slicer.vtkCodedEntry()
     entry.SetValueSchemeMeaning(value, scheme, meaning)
     return entry

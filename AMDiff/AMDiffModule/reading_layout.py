@@ -30,12 +30,18 @@ _COLORS = {LOW_COUNT: "#0072B2", DENOISED: "#D55E00"}
 
 @dataclass(frozen=True, kw_only=True)
 class Volumes:
-    """The nodes to show; in the planes, `difference` replaces the denoised volume; overlays lie on `ct`."""
+    """The nodes to show; overlays lie on `ct`.
+
+    In the planes of the denoised half, `difference` takes the place of the denoised volume, and `map` lies
+    over it; the bar above the view then says `map_label`.
+    """
 
     low_count: object
     denoised: object
     low_count_in_suv: bool = True
     difference: object | None = None
+    map: object | None = None
+    map_label: str = ""
     ct: object | None = None
     low_count_overlay: object | None = None
     denoised_overlay: object | None = None
@@ -116,18 +122,21 @@ def show_volumes(scene, volumes: Volumes) -> None:
     for volume, view, slice_node, composite in slice_views(scene, *PLANES, MIP):
         low_count = volume == LOW_COUNT
         pet = volumes.low_count if low_count else volumes.denoised
-        background, foreground, label = pet, None, _label(volume, view)
+        background, foreground, opacity, label = pet, None, 0.0, _label(volume, view)
         if low_count and not volumes.low_count_in_suv:
             label = _NOT_IN_SUV_LABEL
         if view != MIP:
             if volume == DENOISED and volumes.difference is not None:
                 background, label = volumes.difference, _DIFFERENCE_LABEL
+            elif volume == DENOISED and volumes.map is not None:
+                # Opaque where it is coloured, so that its colours are those of its legend.
+                foreground, opacity, label = volumes.map, 1.0, volumes.map_label
             elif volumes.ct is not None:
                 overlay = volumes.low_count_overlay if low_count else volumes.denoised_overlay
-                background, foreground = volumes.ct, overlay
+                background, foreground, opacity = volumes.ct, overlay, volumes.pet_opacity
         composite.SetBackgroundVolumeID(background.GetID())
         composite.SetForegroundVolumeID(foreground.GetID() if foreground is not None else None)
-        composite.SetForegroundOpacity(volumes.pet_opacity if foreground is not None else 0.0)
+        composite.SetForegroundOpacity(opacity)
         composite.SetLabelVolumeID(None)
         slice_node.SetLayoutLabel(label)
 

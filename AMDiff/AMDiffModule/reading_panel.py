@@ -1,15 +1,15 @@
-"""The section for reading: layouts, SUV windows, outlines, the difference, and the CT below the PET."""
+"""The section for reading: layouts, SUV windows, outlines, the maps, and the CT below the PET."""
 
 from __future__ import annotations
 
 import slicer
 import vtk
 
+from .choices import DenoisedView
 from .difference import DifferenceImpossible
 from .display import SUV_WINDOWS
 from .fusion import find_ct
-from .lesion_table import lesion_rows
-from .measurement_table import lesion_ras
+from .lesion_table import place_of_row
 from .mip_outlines import show_mip_outlines
 from .overlay import remove_overlays_without_pet
 from .reading_layout import (
@@ -23,8 +23,9 @@ from .reading_layout import (
     show_table,
     shown_layout,
 )
-from .reading_views import Look, displays_in_suv, fill_views, fit_to_patient, use_windows
+from .reading_views import Look, MapMissing, displays_in_suv, fill_views, fit_to_patient, use_windows
 from .same_window import SameWindow
+from .trust_facts import removed_hot_spots
 
 # After a change of layout, Qt gives the new views their size.
 _LAYOUT_SETTLED_MS = 200
@@ -102,14 +103,14 @@ class ReadingPanel:
         self._check_suv_button()
 
     def _on_table_row(self) -> None:
-        """Go to the lesion whose row was clicked in the table below the views."""
+        """Go to the lesion or removed hot spot whose row was clicked in the table below the views."""
         nodes = self.host.results()
         index = self._table_view.selectionModel().currentIndex()
         row = self._table_view.sortFilterProxyModel().mapToSource(index).row()
-        lesions = lesion_rows(nodes.table) if nodes is not None else []
-        if not 0 <= row < len(lesions):
+        if nodes is None:
             return
-        if (ras := lesion_ras(nodes.table, lesions[row].row)) is not None:
+        ras = place_of_row(nodes.table, removed_hot_spots(nodes.denoised), row)
+        if ras is not None:
             centre_views(slicer.mrmlScene, ras)
 
     def _on_layout_settled(self) -> None:
@@ -134,7 +135,7 @@ class ReadingPanel:
             suv_window=parameters.suvWindow,
             lesions=parameters.showLesions,
             organs=parameters.showOrgans,
-            difference=parameters.showDifference,
+            denoised_view=parameters.denoisedView,
             ct=parameters.ctVolume if parameters.fuseCt else None,
             overlay_color_node_id=parameters.overlayColors.node_id(),
             pet_opacity=parameters.petOpacity,
@@ -152,10 +153,10 @@ class ReadingPanel:
             use_windows(nodes, look)
         try:
             fill_views(slicer.mrmlScene, nodes, look)
-        except DifferenceImpossible as error:
+        except (DifferenceImpossible, MapMissing) as error:
             self._shown = shown
             self.host.showProblem(str(error))
-            self.host.parameterNode.showDifference = False
+            self.host.parameterNode.denoisedView = DenoisedView.PET
             return
         self._observe(nodes)
         if shown is None or shown[0] != case:

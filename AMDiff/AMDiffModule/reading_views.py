@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .choices import DenoisedView
+from .count_marks import show_count_marks
 from .difference import difference_of
 from .display import PET_RAINBOW, USUAL_SUV_WINDOW, show_lesions_and_organs, use_pet_window
 from .fusion import use_soft_tissue_window
@@ -12,6 +14,7 @@ from .mip_outlines import keep_off_mips, show_mip_outlines
 from .node_marks import low_count_agrees, suv_factor_of_input
 from .overlay import find_overlay, overlay_of
 from .reading_layout import (
+    DENOISED,
     SIDE_BY_SIDE,
     Volumes,
     annotate_views,
@@ -20,8 +23,17 @@ from .reading_layout import (
     show_layout,
     show_table,
     show_volumes,
+    slice_views,
 )
+from .result_maps import MapKind, find_map, show_legend
+from .translation import _
 from .view_fit import body_extent, fit_views, volume_extent
+
+_LEGEND_VIEW = "Axial"  # the widest, so that the legend covers no patient
+
+
+class MapMissing(ValueError):
+    """A map that was asked for is not in the scene; the message says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +43,7 @@ class Look:
     suv_window: float = USUAL_SUV_WINDOW
     lesions: bool = True
     organs: bool = False
-    difference: bool = False
+    denoised_view: DenoisedView = DenoisedView.PET
     ct: object | None = None
     overlay_color_node_id: str = PET_RAINBOW
     pet_opacity: float = 0.5
@@ -75,7 +87,9 @@ def fill_views(scene, nodes, look: Look) -> None:
 
     Raises:
         DifferenceImpossible: the difference was chosen, and the input was changed since the run.
+        MapMissing: a map was chosen, and the result has none.
     """
+    kind = look.denoised_view.map_kind()
     overlays = {}
     if look.ct is not None:
         for name, node in (("low_count_overlay", nodes.input), ("denoised_overlay", nodes.denoised)):
@@ -84,7 +98,9 @@ def fill_views(scene, nodes, look: Look) -> None:
         low_count=nodes.input,
         denoised=nodes.denoised,
         low_count_in_suv=low_count_agrees(nodes.denoised),
-        difference=difference_of(scene, nodes) if look.difference else None,
+        difference=difference_of(scene, nodes) if look.denoised_view is DenoisedView.DIFFERENCE else None,
+        map=_map_of(nodes, kind) if kind else None,
+        map_label=kind.view_label if kind else "",
         ct=look.ct,
         pet_opacity=look.pet_opacity,
         **overlays,
@@ -94,10 +110,26 @@ def fill_views(scene, nodes, look: Look) -> None:
     link_views(scene)
     annotate_views(scene)
     show_volumes(scene, volumes)
+    views = slice_views(scene, _LEGEND_VIEW)
+    places = [slice_node.GetID() for volume, _view, slice_node, _composite in views if volume == DENOISED]
+    show_legend(scene, nodes.denoised, kind, places)
     show_table(scene, nodes.table)
     keep_off_mips(scene, nodes.segmentation)
     show_lesions_and_organs(nodes.segmentation, lesions=look.lesions, organs=look.organs)
     show_mip_outlines(scene, nodes.segmentation, nodes.denoised, visible=look.lesions)
+    show_count_marks(scene, nodes, visible=look.lesions)
+
+
+def _map_of(nodes, kind: MapKind):
+    found = find_map(nodes.denoised, kind)
+    if found is None:
+        raise MapMissing(
+            _(
+                "The results of '{name}' hold no such map: it was removed from the scene, or they were made "
+                "by an older version or a model without it. Run again to have it."
+            ).format(name=nodes.input.GetName())
+        )
+    return found
 
 
 def fit_to_patient(scene, nodes, *, at: tuple[float, float, float] | None = None) -> None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from .count_marks import update_count_marks
 from .display import show_lesions_and_organs, use_pet_window
 from .import_check import check_against_job
 from .measurement_table import fill_table
@@ -18,6 +19,7 @@ from .node_marks import (
     remember_suv_factor,
 )
 from .patient_facts import facts_of_report, remember
+from .result_maps import KINDS, describe_map
 from .result_report import remember_report
 from .subject_hierarchy import put_beside
 from .translation import _
@@ -67,6 +69,9 @@ def import_results(scene, input_node, results: Path) -> ResultNodes:
         remember_suv_factor(denoised, factor)
         remember(segmentation, facts_of_report(report))
         remember_report(denoised, report)
+        for kind in KINDS:
+            if (results / kind.file).is_file():  # a result of an older version has none
+                _load_map(scene, results / kind.file, denoised, input_node, kind)
         use_pet_window(denoised)
         show_lesions_and_organs(segmentation)
         nodes = ResultNodes(input=input_node, denoised=denoised, segmentation=segmentation, table=table)
@@ -74,6 +79,7 @@ def import_results(scene, input_node, results: Path) -> ResultNodes:
         if differs:
             raise ImportFailed(differs)
         remember_low_count_agrees(denoised, low_count_agrees)
+        update_count_marks(scene, nodes)
     return nodes
 
 
@@ -106,6 +112,13 @@ def _load_denoised(scene, path: Path, name: str):
     # The words reach whoever opens the scene or an export of it, without this module.
     node.SetDescription(_("Synthetic: computed by AMDiff from a low-count PET. Not for diagnosis."))
     return node
+
+
+def _load_map(scene, path: Path, denoised, input_node, kind) -> None:
+    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", path.stem)
+    _read(scene, "vtkMRMLVolumeArchetypeStorageNode", path, node)
+    describe_map(scene, node, denoised, kind, input_node.GetName())
+    put_beside(scene, node, input_node)
 
 
 def _load_segmentation(scene, path: Path, name: str):

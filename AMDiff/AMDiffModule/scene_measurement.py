@@ -7,14 +7,17 @@ from types import SimpleNamespace
 import slicer
 import vtk
 
-from .lesion_marks import lesion_numbers, rejected_as, type_code
+from .lesion_marks import lesion_numbers, rejected_as, tag_of, type_code
 from .measurement_table import fill_from_rows, remember_remarks
 from .measuring_library import organs as organ_classes
 from .measuring_library import quantification
 from .node_marks import low_count_agrees, suv_factor_of_input
 from .patient_facts import facts_of
+from .result_maps import UNCERTAINTY, find_map
+from .result_report import report_of
 from .segment_voxels import layers_of
 from .translation import _
+from .trust_facts import calibration_of, remember_lesions_by_hand
 
 
 def update_table(nodes):
@@ -29,7 +32,7 @@ def update_table(nodes):
 
 def update_table_in_steps(nodes):
     """Do the same as a generator that yields between pieces of a fraction of a second."""
-    denoised, low_count = yield from _measure(nodes)
+    denoised, low_count, by_hand = yield from _measure(nodes)
     columns = quantification("column_definitions").COLUMNS
     fill_from_rows(nodes.table, quantification("tables").text_rows(denoised, low_count), columns)
     remarks = list(denoised.remarks)
@@ -40,16 +43,27 @@ def update_table_in_steps(nodes):
                 "(PETDICOM extension) to have them."
             ).format(name=nodes.input.GetName())
         )
+    if by_hand and any(lesion.intervals for lesion in denoised.lesions):
+        remarks.append(_by_hand_remark([each for each in denoised.lesions if each.number in by_hand]))
     remember_remarks(nodes.table, remarks)
+    remember_lesions_by_hand(nodes.table, by_hand)
     return denoised, low_count
 
 
 def measure_scene(nodes):
     """Return the Measurements of the denoised volume and of the low-count input, as the segments are now."""
-    return quantification("steps").finished(_measure(nodes))
+    return quantification("steps").finished(_measure(nodes))[:2]
+
+
+def _by_hand_remark(lesions) -> str:
+    return _(
+        "Drawn or changed by hand: {names}. The 90 % intervals were found for outlines that the model drew; "
+        "for these lesions they are those of such an outline of the same size and uncertainty."
+    ).format(names=", ".join(lesion.name for lesion in lesions))
 
 
 def _measure(nodes):
+    """Return the Measurements of both volumes, and the numbers of the lesions that were drawn by hand."""
     import numpy as np
 
     measurements = quantification("measurements")
@@ -63,16 +77,41 @@ def _measure(nodes):
         ),
     )
     suv = slicer.util.arrayFromVolume(nodes.denoised)
-    denoised = yield from measurements.in_steps(suv, anatomy, options)
+    denoised = yield from measurements.in_steps(suv, anatomy, options, _uncertainty(nodes.denoised))
+    by_hand = yield from _lesions_by_hand(nodes.segmentation, anatomy)
     if not low_count_agrees(nodes.denoised):
-        return denoised, None
+        return denoised, None, by_hand
     suv = slicer.util.arrayFromVolume(nodes.input)
     factor = suv_factor_of_input(nodes.denoised)
     if factor != 1.0:
         suv = np.asarray(suv * factor, np.float32)
         yield
     low_count = yield from measurements.in_steps(suv, anatomy, options)
-    return denoised, low_count
+    return denoised, low_count, by_hand
+
+
+def _uncertainty(denoised_node):
+    """Return what intervals are made from: map and constants; None where the result has not both."""
+    calibration, sd = calibration_of(report_of(denoised_node)), find_map(denoised_node, UNCERTAINTY)
+    if calibration is None or sd is None:
+        return None
+    return quantification("intervals").Uncertainty(
+        sd=slicer.util.arrayFromVolume(sd), calibration=calibration
+    )
+
+
+def _lesions_by_hand(segmentation_node, anatomy):
+    """Return the numbers of the lesions whose voxels are not those that the model drew; a generator."""
+    checksums = quantification("voxel_checksum")
+    segmentation = segmentation_node.GetSegmentation()
+    ids = {number: segment_id for segment_id, number in lesion_numbers(segmentation_node).items()}
+    found = set()
+    for lesion in anatomy.lesions:
+        yield
+        drawn_as = tag_of(segmentation.GetSegment(ids[lesion.number]), checksums.CHECKSUM_TAG)
+        if drawn_as != checksums.region_checksum(lesion, anatomy.organs.shape):
+            found.add(lesion.number)
+    return found
 
 
 def organ_label(segment) -> int | None:

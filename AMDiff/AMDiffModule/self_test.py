@@ -97,9 +97,10 @@ class SelfTest:
         ui.suv5Button.click()
         for node in (low_count, denoised):
             self.assertEqual(node.GetDisplayNode().GetWindowLevelMax(), 5.0)
-        ui.showDifferenceCheckBox.checked = True
-        self.assertIn(self._result(low_count, "difference").GetID(), self._shown())
-        ui.showDifferenceCheckBox.checked = False
+        for index, what in ((1, "difference"), (2, "uncertainty"), (3, "count consistency")):
+            ui.denoisedViewComboBox.currentIndex = index
+            self.assertIn(self._result(low_count, what).GetID(), self._shown())
+        ui.denoisedViewComboBox.currentIndex = 0
         for button in (ui.mipOnlyButton, ui.denoisedOnlyButton, ui.sideBySideButton):
             button.click()
             slicer.app.processEvents()
@@ -108,7 +109,9 @@ class SelfTest:
 
     def _shown(self):
         views = slice_views(slicer.mrmlScene, *PLANES, MIP)
-        return {composite.GetBackgroundVolumeID() for _volume, _view, _node, composite in views}
+        shown = [composite for _volume, _view, _node, composite in views]
+        background = {composite.GetBackgroundVolumeID() for composite in shown}
+        return background | {composite.GetForegroundVolumeID() for composite in shown} - {None}
 
     def _choose(self, volume_node):
         self.widget.ui.inputSelector.setCurrentNode(volume_node)
