@@ -74,6 +74,21 @@ def take_stdout_for_json() -> TextIO:
     return stream
 
 
+def start(main: Callable[[], int]) -> None:
+    """Run a command's `main` on the arguments of the process, and end the process with its exit code.
+
+    The `--` that keeps Slicer from reading what follows it may still stand in front of them; and a wrong
+    option must end Slicer too, not leave it open without a window.
+    """
+    if sys.argv[1:2] == ["--"]:
+        del sys.argv[1]
+    try:
+        exit_code = main()
+    except SystemExit as ended:
+        exit_code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    end(exit_code)
+
+
 def end(exit_code: int) -> None:
     """End the process, and Slicer where the command was started with `Slicer --python-script`."""
     slicer = sys.modules.get("slicer")

@@ -256,4 +256,4 @@ def _part(text: str) -> Part:
 
 
 if __name__ == "__main__":
-    command.end(main())
+    command.start(main)

@@ -116,4 +116,4 @@ def _print_facts(facts: dict[str, Any], indent: str = "") -> None:
 
 
 if __name__ == "__main__":
-    command.end(main())
+    command.start(main)

@@ -146,4 +146,4 @@ def _existing_folder(text: str) -> Path:
 
 
 if __name__ == "__main__":
-    command.end(main())
+    command.start(main)

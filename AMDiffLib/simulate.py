@@ -237,4 +237,4 @@ def _positive(text: str) -> int:
 if __name__ == "__main__":
     stop = Cancellation()
     stop_on_signals(stop)
-    command.end(main(cancellation=stop))
+    command.start(lambda: main(cancellation=stop))
