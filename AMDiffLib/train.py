@@ -1,6 +1,7 @@
 """Train an AMDiff model on a cohort.
 
-Runs as `python -m AMDiffLib.train` and as `Slicer --python-script AMDiffLib/train.py`.
+Runs as `python -m AMDiffLib.train`, as `torchrun ... -m AMDiffLib.train` on several GPUs or machines, and as
+`Slicer --python-script AMDiffLib/train.py -- ...`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from AMDiffLib.errors import BadInput
 from AMDiffLib.progress import Cancellation, ConsoleReporter
 
 if TYPE_CHECKING:
-    from AMDiffLib.training.dataset import ManifestCase
+    from AMDiffLib.training.dataset import ManifestCase, Subject
+    from AMDiffLib.training.processes import Processes
+    from AMDiffLib.training.validation import HeldOutScan
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -30,9 +33,15 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m AMDiffLib.train",
         description="Train an AMDiff model on paired low- and high-count PET with lesion and organ labels.",
-        epilog="The output folder receives config.json, losses.csv, validation.csv, checkpoint.safetensors "
-        "(for --resume), last.safetensors and best.safetensors (averaged weights), and at the end model/, "
-        "the folder that `denoise_segment --model` takes.",
+        epilog="The output folder receives config.json, losses.csv, validation.csv, losses.png, "
+        "validation.png, tensorboard/, checkpoint.safetensors (for --resume), last.safetensors and "
+        "best.safetensors (averaged weights), and at the end model/, the folder that `denoise_segment "
+        "--model` takes. Several GPUs: torchrun --nproc-per-node 4 -m AMDiffLib.train --batch-size 8 ...; "
+        "several machines: with --nnodes and --rdzv-endpoint of torchrun and a folder that all share. "
+        "The result is that of one process with the same --batch-size, but for rounding. A run with the same "
+        "options and --threads and without --hours gives the same weights, bit by bit, on the same kind of "
+        "processor with the same torch; which of them are validated, and so the best, needs "
+        "--validation-steps for that. On GPUs it is the same but for rounding.",
     )
     parser.add_argument("--manifest", type=Path, help="manifest.json of the cohort")
     parser.add_argument("--output", type=Path, required=True, help="folder of the run")
@@ -53,12 +62,28 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--steps", type=int, default=6000, help="optimiser steps (default 6000)")
     parser.add_argument(
-        "--hours", type=float, help="end after so many hours if the steps are not done before"
+        "--hours",
+        type=float,
+        help="end after so many hours if the steps are not done before; the learning rate then follows the "
+        "clock, and the run cannot be repeated exactly",
     )
-    parser.add_argument("--batch-size", type=int, help="patches a step")
+    parser.add_argument(
+        "--without",
+        action="append",
+        default=[],
+        choices=("revision", "lesion-regulariser", "organ-regulariser", "res-mamba"),
+        help="leave a part out, as the paper's ablations do; may be given several times",
+    )
+    parser.add_argument("--batch-size", type=int, help="patches a step, of all processes together")
     parser.add_argument("--patch", type=int, help="patch size in voxels, a multiple of 16")
     parser.add_argument("--threads", type=int, help="processor threads (default: torch's choice)")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="default: auto")
+    parser.add_argument(
+        "--precision",
+        default="auto",
+        choices=("auto", "float32", "bfloat16"),
+        help="of the networks in training; auto (default): bfloat16 where the hardware has it",
+    )
     parser.add_argument("--seed", type=int, default=0, help="default 0")
     parser.add_argument("--resume", action="store_true", help="continue the run in --output, if there is one")
     parser.add_argument(
@@ -82,10 +107,19 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "--validation-minutes", type=float, default=15.0, help="time between validations (default 15)"
     )
     parser.add_argument(
+        "--validation-steps", type=int, metavar="N", help="validate every N steps instead, whatever the clock"
+    )
+    parser.add_argument(
         "--checkpoint-minutes", type=float, default=5.0, help="time between checkpoints (default 5)"
     )
     parser.add_argument(
         "--log-every", type=int, default=20, help="steps between lines of the log (default 20)"
+    )
+    parser.add_argument(
+        "--tensorboard",
+        default="auto",
+        choices=("auto", "on", "off"),
+        help="logs for TensorBoard; auto (default): where its package is installed",
     )
     parser.add_argument(
         "--export",
@@ -98,10 +132,10 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error("--manifest is needed")
     if settings.stage == "segmentation" and settings.initial is None:
         parser.error("--stage segmentation needs --initial, a run whose denoiser is trained")
-    if settings.steps < 1:
-        parser.error(f"--steps is {settings.steps}; at least 1 is needed")
-    if settings.validation_scans is not None and settings.validation_scans < 1:
-        parser.error(f"--validation-scans is {settings.validation_scans}; at least 1 is needed")
+    for name in ("steps", "batch_size", "threads", "log_every", "validation_scans", "validation_steps"):
+        value = getattr(settings, name)
+        if value is not None and value < 1:
+            parser.error(f"--{name.replace('_', '-')} is {value}; at least 1 is needed")
     return settings
 
 
@@ -110,17 +144,70 @@ def train(settings: argparse.Namespace, cancellation: Cancellation) -> None:
     import torch
 
     from AMDiffLib.inference.device import choose_device
-    from AMDiffLib.training.dataset import load_cohort, read_manifest
-    from AMDiffLib.training.export import export_run, saved_weights
-    from AMDiffLib.training.trainer import RunSettings, Trainer
-    from AMDiffLib.training.validation import choose_scans
+    from AMDiffLib.training.export import export_run
+    from AMDiffLib.training.processes import joined
 
     if settings.export is not None:
         print(f"wrote {export_run(settings.output, settings.export)}")
         return
     if settings.threads:
         torch.set_num_threads(settings.threads)
+    with joined(choose_device(settings.device, ConsoleReporter())) as processes:
+        _train_with(processes, settings, cancellation)
+
+
+def _train_with(processes: Processes, settings: argparse.Namespace, cancellation: Cancellation) -> None:
+    from AMDiffLib.training.export import export_run, saved_weights
+    from AMDiffLib.training.run_settings import RunSettings
+    from AMDiffLib.training.trainer import Trainer
+
+    def say(text: str) -> None:
+        if processes.leads:
+            print(text, flush=True)
+
     model_config, training = _configuration(settings)
+    subjects, scans = _cohort(settings, model_config.voxel_size_mm)
+    trainer = Trainer(
+        model_config,
+        training,
+        RunSettings(
+            output=settings.output,
+            steps=settings.steps,
+            hours=settings.hours,
+            seed=settings.seed,
+            device=str(processes.device),
+            precision=settings.precision,
+            log_every=settings.log_every,
+            checkpoint_minutes=settings.checkpoint_minutes,
+            validation_minutes=settings.validation_minutes,
+            validation_steps=settings.validation_steps,
+            tensorboard=settings.tensorboard,
+            say=say,
+        ),
+        subjects,
+        validation=scans,
+        initial=saved_weights(settings.initial)[0] if settings.initial else None,
+        processes=processes,
+        cancellation=cancellation,
+    )
+    parameters = sum(p.numel() for p in trainer.model.parameters())
+    together = f" on {processes.count} processes" if processes.count > 1 else ""
+    say(
+        f"{len(subjects)} subjects to train on, {len(scans)} scans to validate on, {parameters:,} "
+        f"parameters, {training.batch_size} patches of {training.patch_size} voxels a step{together}"
+    )
+    trainer.run(resume=settings.resume)
+    if processes.leads:
+        say(f"wrote {export_run(settings.output, settings.output / 'model')}")
+
+
+def _cohort(
+    settings: argparse.Namespace, voxel_size_mm: float
+) -> tuple[Sequence[Subject], Sequence[HeldOutScan]]:
+    """Return the subjects to train on and the scans to validate on."""
+    from AMDiffLib.training.dataset import load_cohort, read_manifest
+    from AMDiffLib.training.validation import choose_scans
+
     names = {name.strip() for name in settings.validation_subjects.split(",") if name.strip()}
     cases = read_manifest(settings.manifest)
     unknown = sorted(names - {case.subject for case in cases})
@@ -131,40 +218,13 @@ def train(settings: argparse.Namespace, cancellation: Cancellation) -> None:
     held_out = [case for case in cases if case.subject in names]
     if settings.validation_manifest is not None:
         held_out += read_manifest(settings.validation_manifest)
-    subjects = load_cohort(
-        [case for case in cases if case.subject not in names], voxel_size_mm=model_config.voxel_size_mm
-    )
+    subjects = load_cohort([case for case in cases if case.subject not in names], voxel_size_mm=voxel_size_mm)
     scans = choose_scans(
-        load_cohort(held_out, voxel_size_mm=model_config.voxel_size_mm),
+        load_cohort(held_out, voxel_size_mm=voxel_size_mm),
         count=settings.validation_scans,
         levels=_levels(settings.validation_levels, held_out),
     )
-    trainer = Trainer(
-        model_config,
-        training,
-        RunSettings(
-            output=settings.output,
-            steps=settings.steps,
-            hours=settings.hours,
-            seed=settings.seed,
-            device=str(choose_device(settings.device, ConsoleReporter())),
-            log_every=settings.log_every,
-            checkpoint_minutes=settings.checkpoint_minutes,
-            validation_minutes=settings.validation_minutes,
-            say=lambda text: print(text, flush=True),
-        ),
-        subjects,
-        validation=scans,
-        initial=saved_weights(settings.initial)[0] if settings.initial else None,
-        cancellation=cancellation,
-    )
-    parameters = sum(p.numel() for p in trainer.model.parameters())
-    print(
-        f"{len(subjects)} subjects to train on, {len(scans)} scans to validate on, {parameters:,} parameters",
-        flush=True,
-    )
-    trainer.run(resume=settings.resume)
-    print(f"wrote {export_run(settings.output, settings.output / 'model')}")
+    return subjects, scans
 
 
 def _levels(text: str, held_out: Sequence[ManifestCase]) -> tuple[float, ...]:
@@ -185,6 +245,7 @@ def _levels(text: str, held_out: Sequence[ManifestCase]) -> tuple[float, ...]:
 
 def _configuration(settings: argparse.Namespace):
     from AMDiffLib.networks.config import PRESETS, AMDiffConfig
+    from AMDiffLib.training.ablations import ABLATIONS
     from AMDiffLib.training.config import STAGES, TRAINING_PRESETS, TrainingConfig
 
     if settings.config in PRESETS:
@@ -204,6 +265,8 @@ def _configuration(settings: argparse.Namespace):
         training = replace(training, batch_size=settings.batch_size)
     if settings.patch:
         training = replace(training, patch_size=settings.patch)
+    for name in settings.without:
+        model, training = ABLATIONS[name](model, training)
     return model, training
 
 
@@ -216,4 +279,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    command.end(main())
+    command.start(main)

@@ -23,7 +23,9 @@ from AMDiffLib.progress import Cancellation
 from AMDiffLib.training.checkpoint import load_tensors
 from AMDiffLib.training.config import FAST_TRAINING, OptimiserConfig
 from AMDiffLib.training.dataset import load_cohort, read_manifest
-from AMDiffLib.training.trainer import RunSettings, Trainer, learning_rate_factor
+from AMDiffLib.training.optimiser import learning_rate_factor
+from AMDiffLib.training.run_settings import RunSettings
+from AMDiffLib.training.trainer import Trainer
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 TINY_MODEL = replace(

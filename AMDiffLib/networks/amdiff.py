@@ -36,9 +36,11 @@ class AMDiff(nn.Module):
         # Most voxels are air: there a network that predicts the image starts; one that predicts noise, at 0.
         air = AIR if config.diffusion.prediction == "x0" else 0.0
         self.denoiser = Denoiser(config.denoiser, untrained_output=air)
-        self.revision = Revision(
-            config.revision, cutoff_suv=self.intensity.cutoff_suv, offset=FULL_RANGE.offset
-        )
+        self.revision = None
+        if config.revision.enabled:
+            self.revision = Revision(
+                config.revision, cutoff_suv=self.intensity.cutoff_suv, offset=FULL_RANGE.offset
+            )
         self.segmenter = DualBranchNNMamba(config.segmenter)
         self.uncertainty = UncertaintyHead(config.uncertainty) if config.uncertainty else None
 
@@ -76,8 +78,13 @@ class AMDiff(nn.Module):
         return self.intensity.clamp(output)
 
     def revise(self, denoised_suv: Tensor, low_count_suv: Tensor) -> Tensor:
-        """Return P_HCR of Eq. (6) in SUV, >= 0, over the full range, from P_HC and I_LC in SUV."""
+        """Return P_HCR of Eq. (6) in SUV, >= 0, over the full range, from P_HC and I_LC in SUV.
+
+        Without revision this is P_HC.
+        """
         _check_grid(denoised_suv)
+        if self.revision is None:
+            return _exact(denoised_suv)
         features = self._full_range_pair(denoised_suv, low_count_suv)
         return self.revision(_exact(denoised_suv), _exact(low_count_suv), features)
 

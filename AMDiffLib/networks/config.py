@@ -72,10 +72,14 @@ class DenoiserConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RevisionConfig:
-    """The revision f_rev of Eq. (6): so many 3x3x3 convolutions of so many channels."""
+    """The revision f_rev of Eq. (6): so many 3x3x3 convolutions of so many channels.
+
+    Not `enabled`, P_HCR is P_HC and Eq. (7) falls away: "w/o denoising revision" of the paper's Table 4.
+    """
 
     channels: int = 12
     layers: int = 3
+    enabled: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

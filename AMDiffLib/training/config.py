@@ -22,12 +22,16 @@ class LossConfig:
     is min(1, SNR), which keeps the eps-form's gain at large t out of them. `segmentation_gradient` is the
     share of L_seg's gradient that flows through the revised image into revision and denoiser: 1 as published;
     less keeps a half-trained segmenter from painting its wishes into the image. `revision_unit` is the unit
-    of L_rev: in SUV hot organs dominate, in normalised intensity they do not.
+    of L_rev: in SUV hot organs dominate, in normalised intensity they do not. `lesion_regulariser` and
+    `organ_regulariser` are the summand s = 1 and the summands s = 2..8 of Eq. (5), which Table 4 of the paper
+    switches off one at a time.
     """
 
     image_class_weights: tuple[float, ...] = (1.0, 3.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
     cross_entropy_weights: tuple[float, ...] = (1.0, 5.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
     dice_weights: tuple[float, ...] = (1.0, 3.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
+    lesion_regulariser: bool = True
+    organ_regulariser: bool = True
     lesion_organ_factor: float = 1.0
     revision_factor: float = 1.0
     segmentation_factor: float = 1.0

@@ -13,7 +13,7 @@ from AMDiffLib.inference.weights import save_model
 from AMDiffLib.networks.amdiff import AMDiff
 from AMDiffLib.networks.config import AMDiffConfig
 from AMDiffLib.training.checkpoint import load_tensors
-from AMDiffLib.training.trainer import BEST_NAME, LAST_NAME
+from AMDiffLib.training.run_settings import BEST_NAME, LAST_NAME
 
 
 def saved_weights(run: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -6,12 +6,16 @@ Per-class norm. ||M_s (.)||_1 is taken as the mean over the voxels of class s in
 of 1 mL counts as much as a liver of 1.5 L, and sums over classes are divided by the sum of the weights of
 all classes, so that L_lor and L_rev stay on the scale of L_diff whatever the weights. A class that is not
 in the batch adds nothing.
+
+Shared batches. Where several processes hold parts of one batch, every mean divides by the voxels (patches,
+weights) of the whole batch: these denominators follow from the labels alone, and `total` sums them over the
+processes. Each process's loss is then its summand of the loss of the whole batch, and so is its gradient.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +23,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from AMDiffLib.labels import ORGANS
+
+Total = Callable[[Tensor], Tensor]
+
+
+def of_this_batch(count: Tensor) -> Tensor:
+    """The `total` of a process that holds the whole batch: what it counts itself."""
+    return count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,16 +57,24 @@ def class_masks(organs: Tensor, lesions: Tensor) -> Tensor:
     return torch.stack(masks, dim=1)
 
 
-def diffusion_loss(prediction: Tensor, target: Tensor, sample_weights: Tensor | None = None) -> Tensor:
+def diffusion_loss(
+    prediction: Tensor, target: Tensor, sample_weights: Tensor | None = None, *, total: Total = of_this_batch
+) -> Tensor:
     """Eq. (3): mean absolute error of the denoiser's output, optionally weighted per sample with (B,)
     weights.
     """
     error = (prediction.float() - target.float()).abs().flatten(1).mean(dim=1)
-    return error.mean() if sample_weights is None else (sample_weights * error).mean()
+    weighted = error if sample_weights is None else sample_weights * error
+    return weighted.sum() / total(weighted.new_tensor(len(weighted)))
 
 
 def class_errors(
-    prediction: Tensor, target: Tensor, masks: Tensor, sample_weights: Tensor | None = None
+    prediction: Tensor,
+    target: Tensor,
+    masks: Tensor,
+    sample_weights: Tensor | None = None,
+    *,
+    total: Total = of_this_batch,
 ) -> Tensor:
     """Mean absolute error per class, (9,), zero for a class without voxels; samples may be weighted with
     (B,).
@@ -65,7 +84,7 @@ def class_errors(
         error = error * sample_weights.view(-1, 1, 1, 1, 1)
     flat_error = error.transpose(0, 1).reshape(1, -1)
     flat_masks = masks.transpose(0, 1).reshape(masks.shape[1], -1).to(flat_error.dtype)
-    return (flat_masks @ flat_error.T).squeeze(1) / flat_masks.sum(dim=1).clamp_min(1.0)
+    return (flat_masks @ flat_error.T).squeeze(1) / total(flat_masks.sum(dim=1)).clamp_min(1.0)
 
 
 def lesion_organ_loss(
@@ -74,17 +93,22 @@ def lesion_organ_loss(
     masks: Tensor,
     class_weights: Sequence[float],
     sample_weights: Tensor | None = None,
+    *,
+    lesion_regulariser: bool = True,
+    organ_regulariser: bool = True,
+    total: Total = of_this_batch,
 ) -> Tensor:
     """L_lor of Eq. (5): sum over lesion and organs, s = 1..8, of w_s ||M_s (P_HC - I_HC)||_1.
 
     During training P_HC is the one-step estimate x0-hat of the current timestep, since a whole reverse
     chain per training step is out of reach. `class_weights` are w_0..w_8 (w_0 is not used here); both
     images in the denoiser's normalised intensity. `sample_weights` damp the timesteps at which x0-hat is
-    poorly determined.
+    poorly determined. Switching a regulariser off leaves its summands out, and the others as they are.
     """
-    weights = torch.as_tensor(class_weights, dtype=torch.float32, device=denoised.device)
-    errors = class_errors(denoised, high_count, masks, sample_weights)
-    return (weights[1:] * errors[1:]).sum() / weights[1:].sum()  # Eq. (5)
+    weights = torch.as_tensor(class_weights, dtype=torch.float32, device=denoised.device)[1:]
+    used = weights * weights.new_tensor([lesion_regulariser, *[organ_regulariser] * (len(weights) - 1)])
+    errors = class_errors(denoised, high_count, masks, sample_weights, total=total)[1:]
+    return (used * errors).sum() / weights.sum()  # Eq. (5)
 
 
 def revision_loss(
@@ -93,6 +117,8 @@ def revision_loss(
     masks: Tensor,
     class_weights: Sequence[float],
     sample_weights: Tensor | None = None,
+    *,
+    total: Total = of_this_batch,
 ) -> Tensor:
     """L_rev of Eq. (7): sum over background, lesion and organs, s = 0..8, of w_s ||M_s (P_HCR - I_HC)||_1.
 
@@ -100,7 +126,7 @@ def revision_loss(
     drown a lesion of SUV 4.
     """
     weights = torch.as_tensor(class_weights, dtype=torch.float32, device=revised.device)
-    errors = class_errors(revised, high_count, masks, sample_weights)
+    errors = class_errors(revised, high_count, masks, sample_weights, total=total)
     return (weights * errors).sum() / weights.sum()  # Eq. (7)
 
 
@@ -121,7 +147,7 @@ def printed_segmentation_loss(probabilities: Tensor, masks: Tensor, class_weight
     return (weights * per_class).mean()  # Eq. (9), 1/S outside the sum
 
 
-def focal_dice_losses(probabilities: Tensor, masks: Tensor) -> Tensor:
+def focal_dice_losses(probabilities: Tensor, masks: Tensor, *, total: Total = of_this_batch) -> Tensor:
     """Return (1 - soft Dice)^{3/4} of each class, (S,).
 
     Dice over the whole patch, then the mean over the patches that hold the class. A class absent from
@@ -135,7 +161,7 @@ def focal_dice_losses(probabilities: Tensor, masks: Tensor) -> Tensor:
     # The slope of x^{3/4} is infinite at 0; the floor bounds it.
     per_patch = (1.0 - dice).clamp_min(1e-4) ** 0.75
     present = (voxels > 0).float()
-    return (per_patch * present).sum(dim=0) / present.sum(dim=0).clamp_min(1.0)
+    return (per_patch * present).sum(dim=0) / total(present.sum(dim=0)).clamp_min(1.0)
 
 
 def segmentation_loss(
@@ -146,6 +172,7 @@ def segmentation_loss(
     *,
     cross_entropy_weights: Sequence[float],
     dice_weights: Sequence[float],
+    total: Total = of_this_batch,
 ) -> Tensor:
     """L_seg of Eq. (9), corrected: cross-entropy including background + (1 - soft Dice)^{3/4} per class.
 
@@ -156,22 +183,28 @@ def segmentation_loss(
     lesion_target = (lesions > 0).long()
     organ_target = (organs.long() - 1).clamp_min(0)  # labels 2..8 are channels 1..7
     lesion_logits, organ_logits = lesion_logits.float(), organ_logits.float()
-    cross_entropy = functional.cross_entropy(lesion_logits, lesion_target, weight=ce_weights[:2])
     organ_weights = torch.cat([ce_weights[:1], ce_weights[2:]])
-    cross_entropy = cross_entropy + functional.cross_entropy(organ_logits, organ_target, weight=organ_weights)
+    cross_entropy = _cross_entropy(lesion_logits, lesion_target, ce_weights[:2], total)
+    cross_entropy = cross_entropy + _cross_entropy(organ_logits, organ_target, organ_weights, total)
 
     probabilities = torch.cat(
         [lesion_logits.softmax(dim=1)[:, 1:], organ_logits.softmax(dim=1)[:, 1:]], dim=1
     )
     masks = class_masks(organs, lesions)[:, 1:]
     weights = torch.as_tensor(dice_weights, dtype=torch.float32, device=organs.device)[1:]
-    dice = (weights * focal_dice_losses(probabilities, masks)).sum() / weights.sum()
+    dice = (weights * focal_dice_losses(probabilities, masks, total=total)).sum() / weights.sum()
     return cross_entropy + dice
 
 
-def uncertainty_loss(error: Tensor, log_scale: Tensor) -> Tensor:
+def _cross_entropy(logits: Tensor, target: Tensor, class_weights: Tensor, total: Total) -> Tensor:
+    summed = functional.cross_entropy(logits, target, weight=class_weights, reduction="sum")
+    return summed / total(class_weights[target].sum())
+
+
+def uncertainty_loss(error: Tensor, log_scale: Tensor, *, total: Total = of_this_batch) -> Tensor:
     """Return -ln of the Laplace likelihood, up to a constant: the mean of |error| / b + ln b."""
-    return (error.abs() * torch.exp(-log_scale) + log_scale).mean()
+    per_voxel = error.abs() * torch.exp(-log_scale) + log_scale
+    return per_voxel.sum() / total(per_voxel.new_tensor(per_voxel.numel()))
 
 
 def total_loss(

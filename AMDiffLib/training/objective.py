@@ -11,6 +11,7 @@ from AMDiffLib.networks.config import DiffusionConfig
 from AMDiffLib.training import losses
 from AMDiffLib.training.config import LossConfig
 from AMDiffLib.training.patch_sampling import Batch
+from AMDiffLib.training.processes import ALONE, Processes
 
 
 def draw_timesteps(config: DiffusionConfig, count: int, generator: torch.Generator) -> Tensor:
@@ -74,21 +75,33 @@ def trained_parts(model: AMDiff) -> set[str]:
 
 
 def joint_objective(
-    model: AMDiff, batch: Batch, *, warm: float, config: LossConfig, generator: torch.Generator
+    model: AMDiff,
+    batch: Batch,
+    *,
+    warm: float,
+    config: LossConfig,
+    generator: torch.Generator,
+    precision: torch.dtype | None = None,
+    processes: Processes = ALONE,
 ) -> dict[str, Tensor]:
     """Return the losses of one batch by name: diffusion, lesion_organ, revision, segmentation, uncertainty
     and total, Eq. (10).
 
     With `warm` = 0 (the denoiser-only epochs of Eq. (11)) the other parts are not run and their losses are 0.
-    The same holds for the loss of a part that is not trained.
+    The same holds for the loss of a part that is not trained, and for that of a revision that is switched
+    off. `precision` is what the networks compute in (default: the device's). Where `processes` share a batch,
+    `batch` holds this one's patches, and the losses of all add up to those of the whole batch.
     """
     device = batch.low_count.device
-    precision = precision_of(device)
+    precision = precision or precision_of(device)
     diffusion = model.config.diffusion
     low_count = model.to_normalised(batch.low_count)
     high_count = model.to_normalised(batch.high_count)
-    t = draw_timesteps(diffusion, len(low_count), generator).to(device)
-    noise = torch.randn(low_count.shape, generator=generator).to(device)
+    # Drawn for the whole batch, so that a patch meets the same ones whoever holds it.
+    patches = len(low_count) * processes.count
+    slots = list(processes.slots(patches))
+    t = draw_timesteps(diffusion, patches, generator)[slots].to(device)
+    noise = torch.randn((patches, *low_count.shape[1:]), generator=generator)[slots].to(device)
     x_t = noisy_start(model, low_count, high_count, t, noise)
     snr = model.schedule.snr(t)
     regulariser_weights = timestep_weights(snr, config.regulariser_weighting, config.min_snr_gamma, "x0")
@@ -102,6 +115,7 @@ def joint_objective(
         output,
         prediction_target(model, x_t, high_count, t),
         timestep_weights(snr, config.diffusion_weighting, config.min_snr_gamma, diffusion.prediction),
+        total=processes.total,
     )
     if warm > 0.0:
         # P_HC of Eq. (5)-(7) is the one-step x0-hat, limited to what an SUV can be: unlimited, the published
@@ -109,18 +123,27 @@ def joint_objective(
         denoised = model.x0_from_output(output, x_t, t)
         masks = losses.class_masks(batch.organs, batch.lesions)
         terms["lesion_organ"] = config.lesion_organ_factor * losses.lesion_organ_loss(
-            denoised, high_count, masks, config.image_class_weights, regulariser_weights
-        )
-        with autocast(device, precision), torch.set_grad_enabled(bool({"denoiser", "revision"} & trained)):
-            revised = model.revise(model.to_suv(denoised), batch.low_count)
-        in_suv = config.revision_unit == "suv"
-        terms["revision"] = config.revision_factor * losses.revision_loss(
-            revised if in_suv else model.to_normalised(revised),
-            batch.high_count if in_suv else high_count,
+            denoised,
+            high_count,
             masks,
             config.image_class_weights,
             regulariser_weights,
+            lesion_regulariser=config.lesion_regulariser,
+            organ_regulariser=config.organ_regulariser,
+            total=processes.total,
         )
+        with autocast(device, precision), torch.set_grad_enabled(bool({"denoiser", "revision"} & trained)):
+            revised = model.revise(model.to_suv(denoised), batch.low_count)
+        if model.config.revision.enabled:
+            in_suv = config.revision_unit == "suv"
+            terms["revision"] = config.revision_factor * losses.revision_loss(
+                revised if in_suv else model.to_normalised(revised),
+                batch.high_count if in_suv else high_count,
+                masks,
+                config.image_class_weights,
+                regulariser_weights,
+                total=processes.total,
+            )
         if "segmenter" in trained:
             share = config.segmentation_gradient
             seen = share * revised + (1.0 - share) * revised.detach()
@@ -133,6 +156,7 @@ def joint_objective(
                 batch.lesions,
                 cross_entropy_weights=config.cross_entropy_weights,
                 dice_weights=config.dice_weights,
+                total=processes.total,
             )
         if "uncertainty" in trained:
             finished = revised.detach()
@@ -141,6 +165,6 @@ def joint_objective(
             )
             with autocast(device, precision):
                 log_scale = model.log_error_scale(finished, batch.low_count)
-            terms["uncertainty"] = losses.uncertainty_loss(error, log_scale)
+            terms["uncertainty"] = losses.uncertainty_loss(error, log_scale, total=processes.total)
     terms["total"] = losses.total_loss(**terms, warm=warm)
     return terms

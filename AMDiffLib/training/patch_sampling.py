@@ -44,10 +44,21 @@ class Batch:
 
 
 class PatchSampler:
-    """Cuts batches from a cohort in memory; batch `step` depends on the seed and `step` alone."""
+    """Cuts batches from a cohort in memory; a patch depends on the seed, the step and its slot alone.
+
+    Of the `batch_size` patches of a step it cuts those of `slots` (default: all); other processes have the
+    rest.
+    """
 
     def __init__(
-        self, subjects: Sequence[Subject], *, patch_size: int, batch_size: int, seed: int, config: PatchConfig
+        self,
+        subjects: Sequence[Subject],
+        *,
+        patch_size: int,
+        batch_size: int,
+        seed: int,
+        config: PatchConfig,
+        slots: Sequence[int] | None = None,
     ) -> None:
         if not subjects:
             raise BadInput(
@@ -58,13 +69,14 @@ class PatchSampler:
         self.subjects = list(subjects)
         self.patch_size = patch_size
         self.batch_size = batch_size
+        self.slots = range(batch_size) if slots is None else slots
         self.seed = seed
         self.config = config
         self.levels = sorted({level for subject in subjects for level in subject.low_count})
 
     def batch(self, step: int) -> Batch:
-        """Return the batch of training step `step`."""
-        patches = [self._patch(step, slot) for slot in range(self.batch_size)]
+        """Return the batch of training step `step`, or the share of it that the slots are."""
+        patches = [self._patch(step, slot) for slot in self.slots]
         return Batch(
             low_count=torch.stack([p[0] for p in patches])[:, None],
             high_count=torch.stack([p[1] for p in patches])[:, None],

@@ -8,7 +8,7 @@ are; and is nothing called a lesion that is none.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,7 @@ from AMDiffLib.image.orientation import IDENTITY
 from AMDiffLib.image.volume import PetVolume
 from AMDiffLib.inference.config import DEFAULT_TILE
 from AMDiffLib.inference.lesions import label_lesions
-from AMDiffLib.inference.pipeline import denoise_and_segment
+from AMDiffLib.inference.pipeline import Result, denoise_and_segment
 from AMDiffLib.labels import ORGANS
 from AMDiffLib.networks.amdiff import AMDiff
 from AMDiffLib.progress import Reporter, SilentReporter
@@ -73,6 +73,7 @@ def validate(
     device: torch.device | str = "cpu",
     tile: int = DEFAULT_TILE,
     reporter: Reporter | None = None,
+    on_result: Callable[[HeldOutScan, Result, np.ndarray], None] | None = None,
 ) -> dict[str, float]:
     """Return the figures of all scans and `score`, by which the best weights are chosen (lower is better).
 
@@ -88,7 +89,8 @@ def validate(
     Each term is about 0 for a perfect model and 1 for a useless one. What no scan has (no lesion, no such
     organ) is left out, as are the last three where the segmenter is not in `trained` and the first two where
     neither denoiser nor revision is. The dictionary holds the terms, dice_<class>, false_positive_ml and
-    score. Raises Cancelled through `reporter`.
+    score. `on_result` is called with each scan, its result and the numbered lesions. Raises Cancelled through
+    `reporter`.
     """
     reporter = reporter or SilentReporter()
     rows = []
@@ -98,6 +100,8 @@ def validate(
         )
         # As in a patient's result: what is smaller than the smallest lesion is none.
         marked = label_lesions(result.lesions, spacing=scan.low_count.spacing)
+        if on_result is not None:
+            on_result(scan, result, marked)
         rows.append(_figures_of(scan, result.denoised, marked, result.organs))
     figures = {name: _mean(row[name] for row in rows) for name in (rows[0] if rows else ())}
     organs = _mean(figures[f"dice_{organ.name}"] for organ in ORGANS)

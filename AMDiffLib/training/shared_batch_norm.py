@@ -1,0 +1,47 @@
+"""Batch normalisation whose batch is shared by several processes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
+
+
+class SharedBatchNorm3d(nn.BatchNorm3d):
+    """`torch.nn.BatchNorm3d` over the voxels of all processes, on processors.
+
+    torch.nn.SyncBatchNorm does the same on GPUs, and only there.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the normalised x (B, C, D, H, W)."""
+        if not self.training:
+            return super().forward(x)
+        over = (0, 2, 3, 4)
+        voxels = x.float()
+        # Of every process, since the number of voxels may differ among them.
+        sums = all_reduce(torch.cat([voxels.sum(over), voxels.new_tensor([x.numel() // x.shape[1]])]))
+        count = sums[-1].detach()
+        mean = sums[:-1] / count
+        centred = voxels - mean.view(1, -1, 1, 1, 1)
+        variance = all_reduce(centred.square().sum(over)) / count
+        with torch.no_grad():
+            self.num_batches_tracked += 1
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * count / (count - 1), self.momentum)
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        return (centred * scale.view(1, -1, 1, 1, 1) + self.bias.view(1, -1, 1, 1, 1)).to(x.dtype)
+
+
+def with_shared_batch_norms(module: nn.Module, device: torch.device) -> nn.Module:
+    """Return `module` with every batch normalisation made one of all processes; names and values stay."""
+    if device.type == "cuda":
+        return nn.SyncBatchNorm.convert_sync_batchnorm(module)
+    for name, child in module.named_children():
+        if type(child) is nn.BatchNorm3d:
+            shared = SharedBatchNorm3d(child.num_features, child.eps, child.momentum)
+            shared.load_state_dict(child.state_dict())
+            setattr(module, name, shared.to(device))
+        else:
+            with_shared_batch_norms(child, device)
+    return module
