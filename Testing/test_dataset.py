@@ -148,3 +148,50 @@ def test_unknown_organ_labels_are_refused(two_levels, tmp_path):
 def test_another_voxel_size_than_the_models_is_refused(two_levels, tmp_path):
     with pytest.raises(BadInput, match=r"4 x 4 x 4 mm, the model works at 2\.04 mm"):
         load_cohort(read_manifest(write_manifest(tmp_path, two_levels)), voxel_size_mm=2.04)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda low, high: high, "low_count and the high_count image are the same image"),
+        (lambda low, high: low * 0.2, r"the mean of the low_count image is 0\.24 times"),
+        (lambda low, high: low * 5000, "the highest value of the low_count image is .* Are these Bq/mL"),
+    ],
+)
+def test_images_that_are_no_two_levels_of_one_scan_are_refused(two_levels, tmp_path, change, message):
+    low, high = (
+        sitk.GetArrayFromImage(sitk.ReadImage(tmp_path / f"{name}.nrrd")) for name in ("low5", "high")
+    )
+    write_image(tmp_path / "low5.nrrd", change(low, high))
+    with pytest.raises(BadInput, match=f"'anna' at 5 % counts: .*{message}"):
+        load_cohort(read_manifest(write_manifest(tmp_path, two_levels)))
+
+
+def test_an_empty_image_is_refused(two_levels, tmp_path):
+    write_image(tmp_path / "high.nrrd", np.zeros(SHAPE, dtype=np.float32))
+    with pytest.raises(BadInput, match="the high_count image is empty"):
+        load_cohort(read_manifest(write_manifest(tmp_path, two_levels)))
+
+
+def test_labels_beyond_a_byte_are_not_wrapped(two_levels, tmp_path):
+    write_image(tmp_path / "organs.nrrd", np.full(SHAPE, 258, dtype=np.uint16))
+    with pytest.raises(BadInput, match=r"organ labels \[258\] are unknown"):
+        load_cohort(read_manifest(write_manifest(tmp_path, two_levels)))
+
+
+def test_three_hundred_lesions_are_three_hundred(two_levels, tmp_path):
+    lesions = np.zeros(SHAPE, dtype=np.uint16)
+    lesions.ravel()[:600:2] = np.arange(1, 301)
+    write_image(tmp_path / "lesions.nrrd", lesions)
+    (subject,) = load_cohort(read_manifest(write_manifest(tmp_path, two_levels)))
+    assert len(subject.lesion_voxels) == 300
+    assert subject.lesions.max() == 300
+
+
+def test_every_wrong_case_is_named_at_once(two_levels, tmp_path):
+    (tmp_path / "low20.nrrd").unlink()
+    write_image(tmp_path / "low5.nrrd", np.zeros(SHAPE, dtype=np.float32), spacing=(4.0, 4.0, 3.0))
+    with pytest.raises(BadInput) as caught:
+        read_manifest(write_manifest(tmp_path, two_levels))
+    assert "at 20 % counts: the low_count file" in str(caught.value)
+    assert "at 5 % counts: the low_count image has spacing" in str(caught.value)
