@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import os
 import sys
@@ -9,9 +10,13 @@ import traceback
 from collections.abc import Callable
 from typing import TextIO
 
-from AMDiffLib.errors import AMDiffError, Cancelled, MissingPackage, OutOfMemory
+from AMDiffLib.errors import AMDiffError, Cancelled, CannotWrite, MissingPackage, OutOfMemory
 from AMDiffLib.inference.memory import is_out_of_memory
 from AMDiffLib.progress import Reporter
+
+# Errors of the system that only writing can meet.
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_WRITE_PROTECTED = {errno.EROFS}
 
 
 def named_error(error: BaseException) -> AMDiffError | None:
@@ -24,6 +29,15 @@ def named_error(error: BaseException) -> AMDiffError | None:
         return OutOfMemory(
             f"The computer ran out of memory ({_first_line(error)}). Close other programs, or use a computer "
             "with more memory, and start again."
+        )
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return CannotWrite(
+            f"There is no room left for the results ({error.strerror}). Free some space or choose another "
+            "folder, and start again. Nothing unfinished is kept."
+        )
+    if isinstance(error, OSError) and error.errno in _WRITE_PROTECTED:
+        return CannotWrite(
+            f"The results cannot be written ({error.strerror}). Choose another folder, and start again."
         )
     if isinstance(error, ImportError):
         package = (error.name or "").partition(".")[0]

@@ -63,6 +63,7 @@ exit codes:
   6  bad_checkpoint    the model's weights are missing or damaged
   7  cancelled         stopped by a signal, or by stdin closing
   8  some_failed       with --studies: all were tried, and some failed; the summary says which and why
+  9  cannot_write      the disk is full or write-protected, or other results may not be replaced
 """
 
 

@@ -52,6 +52,13 @@ class SomeFailed(AMDiffError):
     exit_code = 8
 
 
+class CannotWrite(AMDiffError):
+    """The results cannot be written: the disk is full, write-protected or broken."""
+
+    kind = "cannot_write"
+    exit_code = 9
+
+
 class Cancelled(AMDiffError):
     """The user, or the program that started the job, asked it to stop."""
 

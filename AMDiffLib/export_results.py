@@ -31,6 +31,7 @@ exit codes:
   3  out_of_memory     not enough memory
   5  missing_package   a Python package is not installed
   7  cancelled         stopped by a signal, or by stdin closing
+  9  cannot_write      the disk is full or write-protected, or other results may not be replaced
 """
 
 

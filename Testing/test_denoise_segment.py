@@ -16,7 +16,8 @@ import SimpleITK as sitk
 from small_cases import saved_tiny_model, written_patient
 
 from AMDiffLib.image.reading import read_pet
-from AMDiffLib.inference.output_folder import OutputFolder, process_is_alive
+from AMDiffLib.inference.living_process import process_is_alive
+from AMDiffLib.inference.output_folder import OutputFolder
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 FILES = [

@@ -11,7 +11,7 @@ import torch
 from small_cases import a_tiny_model, saved_tiny_model
 
 from AMDiffLib.errors import BadCheckpoint
-from AMDiffLib.inference.weights import load_model, models_folder, save_model
+from AMDiffLib.inference.weights import load_model, models_folder, save_model, write_config
 
 
 @pytest.fixture
@@ -20,8 +20,7 @@ def model_folder(tmp_path):
 
 
 def change_config(folder, **changes):
-    path = folder / "config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    write_config(folder, {**json.loads((folder / "config.json").read_text()), **changes})
 
 
 def restate_checksum(folder):

@@ -13,8 +13,8 @@ from AMDiffLib.batch.record import is_finished, is_ours, record_of, write_record
 from AMDiffLib.batch.studies import Study, find_studies
 from AMDiffLib.batch.summary import CANCELLED, DONE, FAILED, UNCHANGED, Row, write_summary
 from AMDiffLib.command import named_error
-from AMDiffLib.errors import BadInput, Cancelled, SomeFailed
-from AMDiffLib.inference.output_folder import OutputFolder, has_leftovers
+from AMDiffLib.errors import BadInput, Cancelled, CannotWrite, SomeFailed
+from AMDiffLib.inference.output_folder import OutputFolder, finish_replacement, has_leftovers
 from AMDiffLib.inference.study import READING_SHARE, LoadedModel, Source, process_study
 from AMDiffLib.inference.weights import check_model
 from AMDiffLib.progress import OneOfMany, SilentReporter
@@ -98,7 +98,13 @@ class Batch:
             folder = output / study.name
             if study.problem:
                 self._fail(row, BadInput(study.problem))
-            elif is_ours(folder) and self._is_unchanged(study, folder):
+                continue
+            try:
+                finish_replacement(folder)
+            except CannotWrite as error:
+                self._fail(row, error)
+                continue
+            if is_ours(folder) and self._is_unchanged(study, folder):
                 row.status = UNCHANGED
                 row.take_results(folder)
             else:

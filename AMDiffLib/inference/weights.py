@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from AMDiffLib.errors import BadCheckpoint
+from AMDiffLib.inference.seal import SEAL, is_intact, sealed
 from AMDiffLib.quantification.calibration import Calibration
 
 if TYPE_CHECKING:
@@ -67,6 +68,11 @@ def read_config(name_or_folder: str | Path) -> dict[str, Any]:
     for key in ("model", "sha256"):
         if not isinstance(content, dict) or key not in content:
             raise BadCheckpoint(f"{path} does not state '{key}'. Install the model again.")
+    if not is_intact(content):
+        raise BadCheckpoint(
+            f"{path} is damaged: it does not have the checksum that it states. Install the model again; if "
+            f"you have changed it yourself and mean it, remove its '{SEAL}'."
+        )
     return content
 
 
@@ -129,9 +135,7 @@ def save_calibration(calibration: Calibration, name_or_folder: str | Path) -> Pa
         )
     path = folder / CALIBRATION
     _replace_text(path, json.dumps(calibration.to_dict(), indent=1) + "\n")
-    _replace_text(
-        folder / CONFIG, json.dumps({**config, CALIBRATION_SHA256: sha256_of(path)}, indent=2) + "\n"
-    )
+    write_config(folder, {**config, CALIBRATION_SHA256: sha256_of(path)})
     return path
 
 
@@ -184,9 +188,9 @@ def save_model(
 
     A calibration of earlier weights is removed.
     config.json holds "name" (the folder's, unless `extra` names it), the model's configuration, the weights'
-    sha256, and what `extra` adds (such as "training": where the weights come from). `card_text` becomes
-    MODEL_CARD.md. With `half_precision` the numbers are stored as float16, finer than the bfloat16 that the
-    networks compute in where they can.
+    sha256, its own checksum, and what `extra` adds (such as "training": where the weights come from).
+    `card_text` becomes MODEL_CARD.md. With `half_precision` the numbers are stored as float16, finer than
+    the bfloat16 that the networks compute in where they can.
     """
     from safetensors.torch import save_file
 
@@ -207,9 +211,14 @@ def save_model(
     finally:
         unfinished.unlink(missing_ok=True)
     content = {"name": folder.name, "model": model.config.to_dict(), **(extra or {}), "sha256": checksum}
-    _replace_text(folder / CONFIG, json.dumps(content, indent=2) + "\n")
+    write_config(folder, content)
     if card_text is not None:
         _replace_text(folder / CARD, card_text)
+
+
+def write_config(folder: Path, content: dict[str, Any]) -> None:
+    """Write a model's config.json, with the checksum of its content."""
+    _replace_text(folder / CONFIG, json.dumps(sealed(content), indent=2) + "\n")
 
 
 def sha256_of(path: Path) -> str:

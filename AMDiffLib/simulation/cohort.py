@@ -12,6 +12,7 @@ import SimpleITK as sitk
 import torch
 
 from AMDiffLib.errors import BadInput
+from AMDiffLib.image.nrrd_file import write_nrrd
 from AMDiffLib.progress import Reporter, SilentReporter
 from AMDiffLib.simulation.ct import hounsfield
 from AMDiffLib.simulation.subject import SimulatedSubject, SimulationSettings, simulate_subjects
@@ -126,7 +127,7 @@ def write_subject(folder: Path, name: str, subject: SimulatedSubject, ct: bool =
         image.SetSpacing((width_mm, height_mm, depth_mm))
         rows, columns = volume.shape[1:]
         image.SetOrigin((-width_mm * (columns - 1) / 2, -height_mm * (rows - 1) / 2, 0.0))
-        sitk.WriteImage(image, str(folder / name / f"{stem}.nrrd"), useCompression=True, compressionLevel=1)
+        write_nrrd(folder / name / f"{stem}.nrrd", image)
         return f"{name}/{stem}.nrrd"
 
     shared = {

@@ -1,0 +1,34 @@
+"""Whether a process is still there."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def process_is_alive(pid: int) -> bool:
+    """Whether a process with this id exists on this computer."""
+    if sys.platform == "win32":
+        return _process_is_alive_on_windows(pid)
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
+def _process_is_alive_on_windows(pid: int) -> bool:
+    # os.kill(pid, 0) would send a console event there.
+    import ctypes
+
+    synchronize, still_running = 0x00100000, 0x00000102
+    kernel = ctypes.windll.kernel32
+    kernel.OpenProcess.restype = ctypes.c_void_p
+    handle = ctypes.c_void_p(kernel.OpenProcess(synchronize, False, pid))
+    if not handle:
+        return False
+    alive = kernel.WaitForSingleObject(handle, 0) == still_running
+    kernel.CloseHandle(handle)
+    return alive
