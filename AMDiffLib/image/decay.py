@@ -24,11 +24,16 @@ def decay_reference(headers: Sequence[Dataset], half_life: float) -> tuple[datet
     and the scan's start is GE's private one, or for Siemens the one the frame reference times lead back
     to, or the earliest acquisition.
     """
-    series = min((moment for header in headers if (moment := moment_of(header, "Series"))), default=None)
+    moments = {moment_of(header, "Series") for header in headers}
+    series = min((moment for moment in moments if moment), default=None)
+    # The start of a series is one attribute of all its images, DICOM PS3.3 C.7.3.1.
+    uneven = []
+    if len(moments) > 1:
+        uneven = ["The slices differ in Series Date or Time, or not all have one; the earliest was used."]
     acquisitions = [moment for header in headers if (moment := moment_of(header, "Acquisition", series))]
     earliest = min(acquisitions, default=None)
     if series is not None and (earliest is None or series <= earliest):
-        return series, "series time", []
+        return series, "series time", uneven
     if earliest is None:
         raise BadInput(
             "The header has neither series time nor acquisition time, so the SUV cannot be computed."
@@ -36,7 +41,7 @@ def decay_reference(headers: Sequence[Dataset], half_life: float) -> tuple[datet
 
     private = ge_scan_date_time(headers[0])
     if private is not None and earliest - LONGEST_UPTAKE <= private <= earliest + timedelta(seconds=1):
-        return private, "GE scan date-time", []
+        return private, "GE scan date-time", uneven
     if "SIEMENS" in str(headers[0].get("Manufacturer") or "").upper() and len(acquisitions) == len(headers):
         starts = [
             _scan_start(header, moment, half_life)
@@ -44,12 +49,12 @@ def decay_reference(headers: Sequence[Dataset], half_life: float) -> tuple[datet
         ]
         known = [start for start in starts if start is not None]
         if len(known) == len(headers) and max(known) - min(known) <= timedelta(seconds=5):
-            return min(known), "frame reference time", []
+            return min(known), "frame reference time", uneven
     warning = (
         "The series was made or changed after the acquisition; its values were taken to be decay-corrected "
         "to the earliest acquisition time found in it."
     )
-    return earliest, "earliest acquisition time", [warning]
+    return earliest, "earliest acquisition time", [warning, *uneven]
 
 
 def _scan_start(header: Dataset, acquisition: datetime, half_life: float) -> datetime | None:

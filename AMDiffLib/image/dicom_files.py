@@ -11,8 +11,10 @@ from pathlib import Path
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.sequence import Sequence
 
 from AMDiffLib.errors import BadInput
+from AMDiffLib.image.identity import IDENTIFYING, code_string
 
 PET_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.128"
 MULTI_FRAME_PET = ("1.2.840.10008.5.1.4.1.1.130", "1.2.840.10008.5.1.4.1.1.128.1")
@@ -41,8 +43,15 @@ _ATTRIBUTES_USED = (
     "DecayCorrection", "CorrectedImage", "SeriesDate", "SeriesTime", "StudyDate", "ContentDate",
     "AcquisitionDate", "AcquisitionTime", "AcquisitionDateTime", "TimezoneOffsetFromUTC",
     "FrameReferenceTime", "ActualFrameDuration", "RadiopharmaceuticalInformationSequence",
-    "RealWorldValueMappingSequence",
+    "RealWorldValueMappingSequence", "Modality", "SeriesInstanceUID", "SOPClassUID", *IDENTIFYING,
 )  # fmt: skip
+
+
+_SEQUENCES_OF_CODES = (
+    "RadionuclideCodeSequence",
+    "RadiopharmaceuticalCodeSequence",
+    "MeasurementUnitsCodeSequence",
+)
 
 
 @dataclass(kw_only=True)
@@ -98,7 +107,7 @@ def _sort_in(found: FoundFiles, path: Path) -> None:
     elif modality == "PT" and sop_class in ("", PET_IMAGE_STORAGE):
         found.series[series_uid].append(path)
     else:
-        found.other_modalities.add(modality)
+        found.other_modalities.add(code_string(modality))
 
 
 def read_header(path: Path, tags: list[str] | None = None) -> Dataset:
@@ -113,10 +122,21 @@ def read_header(path: Path, tags: list[str] | None = None) -> Dataset:
     # pydicom parses an attribute on its first access: let that be here, where callers expect an error.
     for keyword in tags or _ATTRIBUTES_USED:
         header.get(keyword)
-    for item in header.get("RadiopharmaceuticalInformationSequence") or []:
-        for _ in item.iterall():
-            pass
+    for keyword in ("RadiopharmaceuticalInformationSequence", "RealWorldValueMappingSequence"):
+        for item in _items(header, keyword):
+            for _ in item.iterall():
+                pass
+            for inner in _SEQUENCES_OF_CODES:
+                _items(item, inner)
     return header
+
+
+def _items(header: Dataset, keyword: str) -> Sequence | list:
+    """The items of a sequence; ValueError where a damaged header holds something else in its place."""
+    found = header.get(keyword)
+    if found is not None and not isinstance(found, Sequence):
+        raise ValueError(f"{keyword} is not a sequence")
+    return found or []
 
 
 def values_of(header: Dataset, keyword: str) -> list[str]:

@@ -113,7 +113,9 @@ def _axes(header: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _check_same_plane(headers: Sequence[Dataset]) -> None:
-    sizes = {(header.get("Rows"), header.get("Columns")) for header in headers}
+    sizes = {(header.get("Rows"), header.get("Columns")) for header in headers if _has_size(header)}
+    if not all(_has_size(header) for header in headers):
+        raise BadInput("A slice does not state its size (Rows, Columns). Export the series again.")
     if len(sizes) > 1:
         raise BadInput(
             "The slices of this series differ in size (Rows, Columns), so they are not one volume."
@@ -122,6 +124,11 @@ def _check_same_plane(headers: Sequence[Dataset]) -> None:
         values = np.array([_numbers(header, keyword, count) for header in headers])
         if np.abs(values - values[0]).max() > 1e-3:
             raise BadInput(f"The slices of this series differ in {keyword}, so they are not one volume.")
+
+
+def _has_size(header: Dataset) -> bool:
+    """Whether Rows and Columns are each one positive integer."""
+    return all(isinstance(size := header.get(name), int) and size > 0 for name in ("Rows", "Columns"))
 
 
 def _refuse_repeated_positions(headers: Sequence[Dataset], gaps: np.ndarray) -> None:

@@ -25,7 +25,7 @@ from AMDiffLib.image.dicom_files import (
     values_of,
 )
 from AMDiffLib.image.dicom_geometry import series_geometry
-from AMDiffLib.image.identity import without_identity
+from AMDiffLib.image.identity import code_string, without_identity
 from AMDiffLib.image.real_world_value import cross_check
 from AMDiffLib.image.series_facts import series_facts
 from AMDiffLib.image.suv import corrections, suv_conversion
@@ -133,7 +133,8 @@ def _series_of(path: Path, series_uid: str | None) -> str:
     modality = str(header.get("Modality") or "unknown").strip()
     if modality != "PT":
         raise BadInput(
-            f"The file has modality {modality}; expected PT (PET). Choose a file of the PET series."
+            f"The file has modality {code_string(modality)}; expected PT (PET). Choose a file of the PET "
+            "series."
         )
     own = str(header.get("SeriesInstanceUID") or "")
     if series_uid not in (None, own):

@@ -163,6 +163,10 @@ def uptake_seconds(
         warnings.append(
             f"The {tag} states a time zone and the scan does not; both were taken to be in the same zone."
         )
+    for name, parse in (("Start DateTime", parse_date_time), ("Start Time", parse_time)):
+        value = radiopharmaceutical.get(f"Radiopharmaceutical{name.replace(' ', '')}")
+        if _text(value) and parse(value) is None:
+            warnings.append(f"The Radiopharmaceutical {name} is not valid; the {tag} was used.")
     if parse_date(header.get("SeriesDate")) is None and tag.endswith("Start Time"):
         warnings.append("The header has no date; the injection was taken to be the last one before the scan.")
     return (scan - moment).total_seconds(), warnings

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
+from AMDiffLib.image.dicom_files import PARSING_ERRORS
 from AMDiffLib.image.dicom_times import local_date_time
 
 PHILIPS_SUV_FACTOR = 0x00
@@ -34,7 +35,7 @@ def ge_scan_date_time(header: Dataset) -> datetime | None:
 def _private_value(header: Dataset, group: int, creator: str, offset: int) -> Any:
     try:
         value = header.private_block(group, creator)[offset].value
-    except KeyError:
+    except PARSING_ERRORS:
         return None
     # Private attributes come as bytes where the transfer syntax does not state their type.
     return value.decode("ascii", errors="replace").strip(" \0") if isinstance(value, bytes) else value

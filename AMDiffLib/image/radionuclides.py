@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pydicom.dataset import Dataset
 
 from AMDiffLib.errors import BadInput
+from AMDiffLib.image.identity import code_string
 
 # Relative difference allowed between the header's half-life and the physical one. Scanners write
 # 6588 or 6586.2 s for F-18; the wrong nuclide or unit is off by far more.
@@ -77,7 +78,7 @@ def named_nuclides(radiopharmaceutical: Dataset) -> dict[str, str]:
         elif nuclide := nuclide_in_text(str(item.get("CodeMeaning", ""))):
             named["Radionuclide Code"] = nuclide
         elif code:
-            named["Radionuclide Code"] = f"code {code}"
+            named["Radionuclide Code"] = f"code {code_string(code.upper())}"
     texts = [str(radiopharmaceutical.get("Radiopharmaceutical") or "")]
     texts += [
         str(item.get("CodeMeaning", ""))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import math
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,8 @@ import SimpleITK as sitk
 from AMDiffLib.errors import BadInput
 from AMDiffLib.image.dicom_files import looks_like_dicom
 from AMDiffLib.image.dicom_series import read_dicom, read_series
+from AMDiffLib.image.header_text import check_length, check_voxel_size, data_file, header_fields
+from AMDiffLib.image.nifti_header import check_nifti_header, check_nifti_length
 from AMDiffLib.image.volume import PetVolume
 from AMDiffLib.image.writing import CONTENT, CONTENT_KEY
 
@@ -28,6 +28,8 @@ _FORMATS = {
     ".mha": "MetaImage",
     ".mhd": "MetaImage",
 }
+# Named, so that a file's content cannot choose any other of ITK's many readers.
+_READERS = {"NRRD": "NrrdImageIO", "NIfTI": "NiftiImageIO", "MetaImage": "MetaImageIO"}
 _FEWEST_VOXELS = 8
 _VOXEL_SIZES_MM = (0.2, 20.0)
 # No reconstruction undershoots this far; Hounsfield units start at -1000.
@@ -37,6 +39,8 @@ _LOWEST_SUV = -50.0
 _NEGATIVE_PART_TO_REPORT = 0.01
 # The hottest bladder stays below; Bq/mL are in the thousands.
 _HIGHEST_USUAL_SUV = 1000.0
+# All of the dose in one voxel of 0.05 mL of a patient of 500 kg.
+_HIGHEST_POSSIBLE_SUV = 1e7
 
 
 def read_pet(path: str | Path, *, units: str | None = None, series_uid: str | None = None) -> PetVolume:
@@ -63,6 +67,8 @@ def read_pet(path: str | Path, *, units: str | None = None, series_uid: str | No
             raise BadInput(
                 "The input does not exist. Give a DICOM folder or file, or an NRRD, NIfTI or MetaImage file."
             )
+        if not path.is_dir() and not path.is_file():
+            raise BadInput("The input is neither a folder nor a regular file. Give a DICOM folder or a file.")
         file_format = None if path.is_dir() else _format_of(path)
         if file_format is None:
             fields, facts, warnings = read_dicom(path, series_uid)
@@ -113,13 +119,22 @@ def _read_image_file(
             f"A {file_format} file does not say the unit of its values. If they are SUV by body weight in "
             f"g/mL, say so with --units {SUV_UNITS}; otherwise use the DICOM series."
         )
+    if file_format == "NIfTI":
+        check_nifti_header(path)
+        fields = {}
+    else:
+        fields = header_fields(path, file_format)
+        data_file(path, fields, file_format)
+        check_voxel_size(fields, file_format)
     reader = sitk.ImageFileReader()
+    reader.SetImageIO(_READERS[file_format])
     reader.SetFileName(str(path))
+    # ITK writes its warnings, with the file's path, where the log is.
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:
         reader.ReadImageInformation()
         _check_header(reader, file_format)
-        if file_format == "NIfTI":
-            _refuse_short_nifti(path, reader)
+        _check_length(reader, path, fields, file_format)
         image = reader.Execute()
     except RuntimeError:
         raise BadInput(
@@ -181,23 +196,18 @@ def _check_header(reader: sitk.ImageFileReader, file_format: str) -> None:
         )
 
 
-def _refuse_short_nifti(path: Path, reader: sitk.ImageFileReader) -> None:
-    """Refuse a NIfTI file with fewer bytes than its header announces; ITK reads on without a word."""
-    bytes_per_voxel = int(reader.GetMetaData("bitpix")) // 8
-    expected = int(float(reader.GetMetaData("vox_offset"))) + math.prod(reader.GetSize()) * bytes_per_voxel
-    with path.open("rb") as file:
-        compressed = file.read(2) == b"\x1f\x8b"
-    try:
-        length = _decompressed_length(path) if compressed else path.stat().st_size
-    except (EOFError, gzip.BadGzipFile, zlib.error):
-        length = 0
-    if length < expected:
-        raise BadInput("The NIfTI file is damaged or cut short. Copy or export it again.")
-
-
-def _decompressed_length(path: Path) -> int:
-    with gzip.open(path) as file:
-        return sum(len(chunk) for chunk in iter(lambda: file.read(1 << 20), b""))
+def _check_length(reader: sitk.ImageFileReader, path: Path, fields: dict[str, str], file_format: str) -> None:
+    voxels = math.prod(reader.GetSize())
+    if file_format == "NIfTI":
+        check_nifti_length(
+            path,
+            offset=int(float(reader.GetMetaData("vox_offset"))),
+            voxels=voxels,
+            bytes_per_voxel=int(reader.GetMetaData("bitpix")) // 8,
+        )
+    else:
+        bytes_per_voxel = sitk.Image([1, 1], reader.GetPixelID()).GetSizeOfPixelComponent()
+        check_length(path, fields, file_format, voxels * bytes_per_voxel)
 
 
 def _checked(fields: dict[str, Any], facts: dict[str, Any], warnings: list[str]) -> PetVolume:
@@ -230,6 +240,11 @@ def _checked(fields: dict[str, Any], facts: dict[str, Any], warnings: list[str])
         )
     if highest <= 0:
         raise BadInput("No voxel is above zero: the image holds no activity. Choose another series.")
+    if highest > _HIGHEST_POSSIBLE_SUV:
+        raise BadInput(
+            f"The highest value is {highest:.3g}, impossible for SUV. Check the unit, the rescale slope and "
+            "the dose; export the image again."
+        )
     warnings = list(warnings)
     negative = -float(suv[suv < 0].sum(dtype=np.float64))
     if negative > _NEGATIVE_PART_TO_REPORT * (total + negative):

@@ -18,6 +18,7 @@ from AMDiffLib.errors import BadInput
 from AMDiffLib.image.decay import LONGEST_UPTAKE, decay_reference, decayed_by_frame
 from AMDiffLib.image.dicom_files import values_of
 from AMDiffLib.image.dicom_times import uptake_seconds
+from AMDiffLib.image.identity import code_string
 from AMDiffLib.image.private_attributes import (
     PHILIPS_ACTIVITY_FACTOR,
     PHILIPS_SUV_FACTOR,
@@ -89,7 +90,7 @@ def suv_conversion(headers: Sequence[Dataset]) -> SuvConversion:
         return SuvConversion(factors=np.ones(len(headers)), warnings=tuple(warnings), **facts)
     if units not in ("BQML", "CNTS"):
         raise BadInput(
-            f"The series is in units of {units or '(none given)'}; expected BQML, GML or, from Philips, CNTS."
+            f"The series is in units of {code_string(units)}; expected BQML, GML or, from Philips, CNTS."
         )
     warnings += _check_decay_correction(headers, decay)
 
@@ -170,14 +171,14 @@ def _check_suv_type(headers: Sequence[Dataset]) -> None:
     suv_type = _same(headers, lambda header: str(header.get("SUVType") or "").strip().upper(), "SUV Type")
     if suv_type not in ("", "BW"):
         raise BadInput(
-            f"The series holds SUV of type {suv_type}; expected BW (by body weight). Export it in Bq/mL or "
-            "as SUVbw."
+            f"The series holds SUV of type {code_string(suv_type)}; expected BW (by body weight). Export it in "
+            "Bq/mL or as SUVbw."
         )
 
 
 def _check_decay_correction(headers: Sequence[Dataset], decay: str) -> list[str]:
     if decay not in ("START", "ADMIN", "NONE"):
-        raise BadInput(f"Decay Correction is {decay or '(not given)'}; expected START, ADMIN or NONE.")
+        raise BadInput(f"Decay Correction is {code_string(decay)}; expected START, ADMIN or NONE.")
     listed = [bool(corrections(header) & {"DECY", "DECAY"}) for header in headers]
     if decay == "NONE" and any(listed):
         raise BadInput(
