@@ -147,7 +147,7 @@ def test_private_factors_of_unknown_type_are_read():
         ({"CorrectedImage": ["DECY", "SCAT"]}, "not attenuation-corrected"),
         ({"CorrectedImage": None}, "not attenuation-corrected"),
         ({"DecayCorrection": "NONE"}, "lists DECY"),
-        ({"DecayCorrection": None}, "Decay Correction is .not given."),
+        ({"DecayCorrection": None}, "Decay Correction is .none given."),
         ({"PatientWeight": None}, "no patient weight"),
         ({"PatientWeight": "0"}, "no patient weight"),
         ({"PatientWeight": ""}, "no patient weight"),

@@ -171,8 +171,8 @@ def _check_suv_type(headers: Sequence[Dataset]) -> None:
     suv_type = _same(headers, lambda header: str(header.get("SUVType") or "").strip().upper(), "SUV Type")
     if suv_type not in ("", "BW"):
         raise BadInput(
-            f"The series holds SUV of type {code_string(suv_type)}; expected BW (by body weight). Export it in "
-            "Bq/mL or as SUVbw."
+            f"The series holds SUV of type {code_string(suv_type)}; expected BW (by body weight). Export it "
+            "in Bq/mL or as SUVbw."
         )
 
 
