@@ -58,7 +58,13 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "segmenter and uncertainty head on large patches, on top of the denoiser of --initial",
     )
     parser.add_argument(
-        "--initial", type=Path, metavar="RUN", help="start from the weights of this run's folder"
+        "--initial", type=Path, metavar="FOLDER", help="start from the weights of this run or model"
+    )
+    parser.add_argument(
+        "--initial-segmenter",
+        type=Path,
+        metavar="FOLDER",
+        help="start from the segmenter of this run or model, whatever --initial says of it",
     )
     parser.add_argument("--steps", type=int, default=6000, help="optimiser steps (default 6000)")
     parser.add_argument(
@@ -157,7 +163,7 @@ def train(settings: argparse.Namespace, cancellation: Cancellation) -> None:
 
 
 def _train_with(processes: Processes, settings: argparse.Namespace, cancellation: Cancellation) -> None:
-    from AMDiffLib.training.export import export_run, saved_weights
+    from AMDiffLib.training.export import export_run
     from AMDiffLib.training.run_settings import RunSettings
     from AMDiffLib.training.trainer import Trainer
 
@@ -186,7 +192,7 @@ def _train_with(processes: Processes, settings: argparse.Namespace, cancellation
         ),
         subjects,
         validation=scans,
-        initial=saved_weights(settings.initial)[0] if settings.initial else None,
+        initial=_initial_weights(settings),
         processes=processes,
         cancellation=cancellation,
     )
@@ -241,6 +247,17 @@ def _levels(text: str, held_out: Sequence[ManifestCase]) -> tuple[float, ...]:
             f"held-out cohort has {', '.join(f'{level:g}' for level in sorted(known)) or 'none'}."
         )
     return levels
+
+
+def _initial_weights(settings: argparse.Namespace):
+    from AMDiffLib.training.export import part_of, saved_weights
+
+    weights = saved_weights(settings.initial)[0] if settings.initial else None
+    if settings.initial_segmenter:
+        if weights is None:
+            raise BadInput("--initial-segmenter goes with --initial, which gives the other parts.")
+        weights = weights | part_of(saved_weights(settings.initial_segmenter)[0], "segmenter")
+    return weights
 
 
 def _configuration(settings: argparse.Namespace):

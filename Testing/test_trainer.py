@@ -224,6 +224,21 @@ def test_each_stage_trains_its_parts_and_keeps_the_others(a_cohort, a_config, tm
         assert changed == trained
 
 
+def test_parts_start_from_the_run_or_the_model_that_is_named(a_cohort, a_config, tmp_path):
+    first, second, third = (tmp_path / name for name in ("first", "second", "third"))
+    assert train.main(command(a_cohort, a_config, first, steps=2)) == 0
+    assert train.main(command(a_cohort, a_config, second, "--seed", "1", steps=2)) == 0
+    # Nothing but the denoiser moves in this stage: the other parts show where they came from.
+    more = ("--stage", "denoiser", "--initial", str(first), "--initial-segmenter", str(second / "model"))
+    assert train.main(command(a_cohort, a_config, third, *more, steps=1)) == 0
+    found, of_second = weights_of(third), weights_of(second)
+    for name in found:
+        if name.startswith("segmenter."):
+            assert torch.allclose(found[name], of_second[name], atol=1e-3, rtol=1e-3)  # float16 in a model
+        elif name.startswith("uncertainty."):
+            assert torch.equal(found[name], weights_of(first)[name])
+
+
 def test_the_segmentation_stage_needs_a_trained_denoiser(a_cohort, a_config, tmp_path, capsys):
     with pytest.raises(SystemExit) as ended:
         train.main(command(a_cohort, a_config, tmp_path / "run", "--stage", "segmentation"))

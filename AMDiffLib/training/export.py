@@ -6,25 +6,35 @@ import json
 from pathlib import Path
 from typing import Any
 
+from safetensors.torch import load_file
 from torch import Tensor
 
 from AMDiffLib.errors import BadInput
-from AMDiffLib.inference.weights import save_model
+from AMDiffLib.inference.weights import WEIGHTS, check_model, save_model
 from AMDiffLib.networks.amdiff import AMDiff
 from AMDiffLib.networks.config import AMDiffConfig
 from AMDiffLib.training.checkpoint import load_tensors
 from AMDiffLib.training.run_settings import BEST_NAME, LAST_NAME
 
 
-def saved_weights(run: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return the averaged weights of `run`, the best validated ones, else the last, and what is said of them.
+def saved_weights(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the weights of a run or of a model folder, float32, and what is said of them.
 
-    Raises BadInput if the run has not saved weights yet.
+    Of a run the averaged weights are taken, the best validated ones, else the last. Raises BadInput if a run
+    has not saved weights yet, BadCheckpoint if a model is damaged.
     """
-    weights = next((run / name for name in (BEST_NAME, LAST_NAME) if (run / name).is_file()), None)
+    if (folder / WEIGHTS).is_file():
+        content = check_model(folder)
+        return {name: tensor.float() for name, tensor in load_file(folder / WEIGHTS).items()}, content
+    weights = next((folder / name for name in (BEST_NAME, LAST_NAME) if (folder / name).is_file()), None)
     if weights is None:
-        raise BadInput(f"{run} holds no weights ({BEST_NAME} or {LAST_NAME}); train first.")
+        raise BadInput(f"{folder} holds no weights ({BEST_NAME}, {LAST_NAME} or {WEIGHTS}); train first.")
     return load_tensors(weights)
+
+
+def part_of(weights: dict[str, Tensor], part: str) -> dict[str, Tensor]:
+    """Return the weights of one part of the model: 'denoiser', 'revision', 'segmenter' or 'uncertainty'."""
+    return {name: tensor for name, tensor in weights.items() if name.partition(".")[0] == part}
 
 
 def export_run(run: Path, folder: Path, card_text: str | None = None) -> Path:
