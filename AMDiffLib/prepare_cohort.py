@@ -199,4 +199,4 @@ def _limits(arguments: argparse.Namespace):
 if __name__ == "__main__":
     request = Cancellation()
     cancellation.stop_on_signals(request)
-    command.end(main(stop=request))
+    command.start(lambda: main(stop=request))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -247,3 +249,18 @@ def test_the_help_shows_the_options_of_every_part(capsys):
     text = capsys.readouterr().out
     for option in ("--low-count", "--pet-channel", "--subjects", "--parts", "--against", "--mean-limit"):
         assert option in text
+
+
+def test_started_as_a_file_it_ends_with_its_exit_code(tmp_path):
+    """As `Slicer --python-script AMDiffLib/prepare_cohort.py -- ...` does."""
+    script = Path(prepare_cohort.__file__)
+    done = subprocess.run(
+        [sys.executable, str(script), "--", "check", str(tmp_path / "none.json"), "--progress", "json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    error = json.loads(done.stdout.splitlines()[-1])
+    assert (error["type"], error["kind"]) == ("error", "bad_input")
+    assert "cannot be read" in error["text"]

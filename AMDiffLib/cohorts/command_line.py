@@ -31,9 +31,11 @@ exit codes:
   0  done; check: nothing is wrong
   1  internal          an error that nobody foresaw; the log on stderr says more
   2  bad_input         wrong arguments or files; check: a case is wrong
+  3  out_of_memory     not enough memory for an examination
   5  missing_package   a Python package is not installed
   7  cancelled         stopped by a signal; what is finished stays
   8  some_failed       some examinations could not be taken; cases.csv says which and why
+  9  cannot_write      the disk is full, or the folder cannot be written
 """
 
 

@@ -16,7 +16,8 @@ import SimpleITK as sitk
 from AMDiffLib.cohorts.conversion import ConversionSettings, ConvertedSubject, convert
 from AMDiffLib.cohorts.examination import Examination
 from AMDiffLib.command import named_error
-from AMDiffLib.errors import BadInput, Cancelled, OutOfMemory, SomeFailed
+from AMDiffLib.errors import BadInput, Cancelled, CannotWrite, OutOfMemory, SomeFailed
+from AMDiffLib.image.nrrd_file import write_nrrd
 from AMDiffLib.progress import Reporter
 from AMDiffLib.training.manifest import MANIFEST_FORMAT, MANIFEST_VERSION
 
@@ -50,6 +51,8 @@ def convert_cohort(
 
     Raises:
         BadInput: the folder holds a cohort converted with other settings.
+        CannotWrite: the disk is full, or the folder cannot be written.
+        OutOfMemory: an examination does not fit into memory.
         SomeFailed: some examinations could not be taken; the others are in the manifest.
         Cancelled: a stop was requested; finished subjects stay.
     """
@@ -89,12 +92,10 @@ def _outcome(examination: Examination, settings: ConversionSettings, folder: Pat
         subject = convert(examination, settings)
         _write_subject(folder, subject, source)
         return Outcome(case=examination.place, status=DONE, reason=" ".join(subject.warnings))
-    except Cancelled:
-        raise
     except Exception as error:
         named = named_error(error)
-        if isinstance(named, OutOfMemory):
-            raise
+        if isinstance(named, Cancelled | CannotWrite | OutOfMemory):
+            raise  # the next examination would fare no better
         if named is None:
             traceback.print_exc()
         # What an earlier call made of other files must not stand for this examination.
@@ -153,7 +154,7 @@ def _write_subject(folder: Path, subject: ConvertedSubject, source: str) -> None
     def write(image: sitk.Image, stem: str) -> str:
         plain = sitk.GetImageFromArray(sitk.GetArrayViewFromImage(image))  # no header of the source's
         plain.CopyInformation(image)
-        sitk.WriteImage(plain, str(own / f"{stem}.nrrd"), useCompression=True, compressionLevel=1)
+        write_nrrd(own / f"{stem}.nrrd", plain)
         return f"{subject.subject}/{stem}.nrrd"
 
     shared: dict[str, Any] = {

@@ -130,7 +130,7 @@ def as_text(rows: Sequence[SubjectRow]) -> str:
             f"{row.high_count_mean:.2f}",
             "not labelled" if "lesions" in row.unlabelled else f"{row.lesions}",
             "" if "lesions" in row.unlabelled else f"{row.lesion_ml:.1f}",
-            "not labelled" if "organs" in row.unlabelled else row.organs,
+            "not labelled" if "organs" in row.unlabelled else _organs(row),
             f"{row.problems}" if row.problems else "",
         )
         for row in rows
@@ -200,6 +200,10 @@ def _row(case: ManifestCase, images: SubjectImages, problems: int) -> SubjectRow
         unlabelled=" ".join(case.unlabelled),
         problems=problems,
     )
+
+
+def _organs(row: SubjectRow) -> str:
+    return "all seven" if len(row.organs.split()) == len(ORGANS) else row.organs
 
 
 def _healthy(row: SubjectRow) -> bool:
