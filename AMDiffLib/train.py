@@ -211,7 +211,8 @@ def _cohort(
     settings: argparse.Namespace, voxel_size_mm: float
 ) -> tuple[Sequence[Subject], Sequence[HeldOutScan]]:
     """Return the subjects to train on and the scans to validate on."""
-    from AMDiffLib.training.dataset import load_cohort, read_manifest
+    from AMDiffLib.training.dataset import load_cohort
+    from AMDiffLib.training.manifest import read_manifest, refuse_shared_people, refuse_unlabelled
     from AMDiffLib.training.validation import choose_scans
 
     names = {name.strip() for name in settings.validation_subjects.split(",") if name.strip()}
@@ -224,7 +225,11 @@ def _cohort(
     held_out = [case for case in cases if case.subject in names]
     if settings.validation_manifest is not None:
         held_out += read_manifest(settings.validation_manifest)
-    subjects = load_cohort([case for case in cases if case.subject not in names], voxel_size_mm=voxel_size_mm)
+    trained_on = [case for case in cases if case.subject not in names]
+    refuse_shared_people(trained_on, held_out)
+    if settings.stage != "denoiser":
+        refuse_unlabelled([*trained_on, *held_out])
+    subjects = load_cohort(trained_on, voxel_size_mm=voxel_size_mm)
     scans = choose_scans(
         load_cohort(held_out, voxel_size_mm=voxel_size_mm),
         count=settings.validation_scans,

@@ -161,6 +161,18 @@ def test_a_person_trained_on_and_held_out_is_named_by_name_and_by_image(tmp_path
     assert "'bea': its high-count image is that of 'subject-0' in the other" in capsys.readouterr().err
 
 
+def test_training_refuses_people_on_both_sides_and_labels_that_nobody_drew(tmp_path, capsys):
+    pytest.importorskip("torch")
+    from AMDiffLib import train
+
+    manifest = a_cohort(tmp_path / "a", range(1), unlabelled=["organs"])
+    command = ["--manifest", str(manifest), "--output", str(tmp_path / "run"), "--device", "cpu"]
+    assert train.main(command) == 2
+    assert "The organs of subject-0 are not labelled" in capsys.readouterr().err
+    assert train.main([*command, "--stage", "denoiser", "--validation-manifest", str(manifest)]) == 2
+    assert "Held out, but also trained on: subject-0" in capsys.readouterr().err
+
+
 def test_labels_that_nobody_drew_are_not_taken_for_absence(tmp_path):
     cases = read_manifest(a_cohort(tmp_path, range(1), unlabelled=["lesions"]))
     refuse_unlabelled(cases, ("organs",))

@@ -230,7 +230,7 @@ def test_real_pet_crops_keep_their_activity_and_their_tumour(pet_data, tmp_path)
 
 def test_a_converted_cohort_trains(an_autopet, tmp_path):
     pytest.importorskip("torch")
-    from test_trainer import TINY_MODEL, TINY_TRAINING
+    from training_cases import TINY_MODEL, TINY_TRAINING
 
     from AMDiffLib import train
 
