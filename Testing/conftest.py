@@ -10,7 +10,7 @@ from hypothesis import settings
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 # The same examples in every run, so that a failure is seen again; a shared computer knows no deadline.
-settings.register_profile("seeded", derandomize=True, deadline=None, database=None, max_examples=25)
+settings.register_profile("seeded", derandomize=True, deadline=None, database=None, max_examples=15)
 settings.load_profile("seeded")
 
 

@@ -8,10 +8,10 @@ from fuzz import Tally, fuzz_images_of_all_kinds, fuzz_series
 
 def test_no_damaged_dicom_header_ends_in_a_traceback_or_a_silent_number():
     tally = Tally()
-    fuzz_series(100, 2024, tally)
+    fuzz_series(60, 2024, tally)
     assert tally.failures == []
-    assert tally.tried == 100
-    assert tally.read.total() >= 15  # or the mutations would only ever destroy
+    assert tally.tried == 60
+    assert tally.read.total() >= 8  # or the mutations would only ever destroy
 
 
 @pytest.mark.usefixtures("capfd")

@@ -52,7 +52,8 @@ class OutputFolder:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             for path in _leftovers(self.folder):
                 shutil.rmtree(path, ignore_errors=True)
-            self.temporary.mkdir()
+            # Nobody else reads a patient's images before they are where they were asked for.
+            self.temporary.mkdir(mode=0o700)
         except OSError as error:
             raise CannotWrite(
                 f"The output folder {self.folder} cannot be written ({error.strerror}). Choose another "
@@ -70,6 +71,7 @@ class OutputFolder:
         replaced; what was there stays as it was.
         """
         names = sorted(path.name for path in self.temporary.iterdir())
+        self.temporary.chmod(_usual_mode())
         if not self._is_filled() and not os.path.ismount(self.folder):
             try:
                 _rename_whole(self.temporary, self.folder)
@@ -151,6 +153,13 @@ def finish_replacement(folder: Path) -> None:
             f"An earlier job was ended while it replaced the results in {folder}, and this cannot be "
             f"completed ({error.strerror}). Make the folder writable, or choose another one."
         ) from error
+
+
+def _usual_mode() -> int:
+    """The permissions that this process gives to new folders."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return 0o777 & ~mask
 
 
 def has_leftovers(folder: Path) -> bool:

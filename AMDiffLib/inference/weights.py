@@ -80,13 +80,16 @@ def check_model(name_or_folder: str | Path) -> dict[str, Any]:
     """Compare the weights' sha256 with config.json and return what that holds. Fast; raises BadCheckpoint."""
     folder = model_folder(name_or_folder)
     content = read_config(folder)
-    found = sha256_of(folder / WEIGHTS)
+    _check_weights(folder, sha256_of(folder / WEIGHTS), content)
+    return content
+
+
+def _check_weights(folder: Path, found: str, content: dict[str, Any]) -> None:
     if found != content["sha256"]:
         raise BadCheckpoint(
             f"The weights {folder / WEIGHTS} are damaged or not those of this model: their sha256 is "
             f"{found[:12]}..., and {CONFIG} states {str(content['sha256'])[:12]}... Install the model again."
         )
-    return content
 
 
 def read_calibration(name_or_folder: str | Path) -> Calibration | None:
@@ -143,21 +146,26 @@ def load_model(name_or_folder: str | Path, device: str | torch.device = "cpu") -
     """Load a model, ready for use: evaluation mode, no gradients, on `device`.
 
     `name_or_folder` is the name of an installed model or a folder. The weights' sha256 is compared with
-    config.json before anything is read from them, and safetensors hold numbers only: nothing is executed.
+    config.json before anything is made of them, and safetensors hold numbers only: nothing is executed.
+    The checksum beside the weights protects against damage, mixed-up and half-copied files; whoever can
+    replace both files can replace the model, so take models from where you take software.
     Raises BadCheckpoint.
     """
     folder = model_folder(name_or_folder)
-    content = check_model(folder)
+    content = read_config(folder)
+    # Read once: what has been checked is what is loaded.
+    stored = (folder / WEIGHTS).read_bytes()
+    _check_weights(folder, hashlib.sha256(stored).hexdigest(), content)
     import torch
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors.torch import load
 
     from AMDiffLib.networks.amdiff import AMDiff
     from AMDiffLib.networks.config import AMDiffConfig
 
     try:
         model = AMDiff(AMDiffConfig.from_dict(content["model"]))
-        tensors = load_file(folder / WEIGHTS)
+        tensors = load(stored)
         model.load_state_dict(tensors, strict=True)
     except (SafetensorError, ValueError, TypeError, KeyError) as error:
         raise BadCheckpoint(
