@@ -21,6 +21,7 @@ from AMDiffLib.inference.output_folder import OutputFolder
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 FILES = [
+    "count_consistency.nrrd",
     "denoised.nrrd",
     "measurements.csv",
     "measurements.json",

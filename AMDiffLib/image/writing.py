@@ -20,6 +20,10 @@ UNITS_KEY = "voxel_units"
 UNITS = "{SUVbw}g/ml"  # UCUM
 CONTENT_KEY = "voxel_content"
 CONTENT = "synthetic: AI-denoised PET, not a measurement"
+NO_UNITS = "1"  # UCUM
+Z_CONTENT = (
+    "z-score of regional means: AI-denoised less low-count PET, in standard errors of the counting"
+)
 SD_CONTENT = "voxel-wise standard deviation of the AI-denoised PET, as its model estimates it"
 
 _COMPRESSION_LEVEL = 1  # noise hardly compresses: higher levels cost seconds and save little
@@ -45,6 +49,14 @@ def write_denoised(path: str | Path, volume: PetVolume, array: np.ndarray) -> No
 def write_uncertainty(path: str | Path, volume: PetVolume, sd: np.ndarray) -> None:
     """Write the standard deviation of the denoised PET, SUVbw in g/mL, in the way of `write_denoised`."""
     _write_suv(path, volume, sd, SD_CONTENT)
+
+
+def write_count_consistency(path: str | Path, volume: PetVolume, z: np.ndarray) -> None:
+    """Write the z-scores of regional means, denoised less low-count, in the way of `write_denoised`."""
+    image = volume.with_array(np.asarray(z, np.float32))
+    image.SetMetaData(UNITS_KEY, NO_UNITS)
+    image.SetMetaData(CONTENT_KEY, Z_CONTENT)
+    write_nrrd(path, image)
 
 
 def _write_suv(path: str | Path, volume: PetVolume, array: np.ndarray, content: str) -> None:

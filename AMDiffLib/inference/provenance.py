@@ -11,6 +11,8 @@ import AMDiffLib
 from AMDiffLib.image.volume import PetVolume
 from AMDiffLib.inference.memory import peak_memory_mb
 from AMDiffLib.quantification.calibration import CONFIDENCE, Calibration
+from AMDiffLib.quantification.count_consistency import UNSUPPORTED_Z, CountConsistency
+from AMDiffLib.quantification.removed_uptake import REMOVED_Z, RemovedHotSpot
 
 if TYPE_CHECKING:
     from AMDiffLib.inference.pipeline import Result
@@ -34,13 +36,14 @@ def provenance(
     model_config: dict[str, Any],
     run: dict[str, Any],
     uncertainty: dict[str, Any] | None = None,
+    count_consistency: dict[str, Any] | None = None,
     warnings: list[str],
     files: list[str],
 ) -> dict[str, Any]:
     """Return the content of report.json; nothing in it identifies the patient.
 
     `model_config` is the content of the model's config.json, `run` the details of the pipeline's result,
-    `uncertainty` what `uncertainty_facts` returns.
+    `uncertainty` what `uncertainty_facts` returns, `count_consistency` what `count_facts` does.
     """
     return {
         "format": "amdiff-report",
@@ -60,6 +63,7 @@ def provenance(
         },
         "run": {**run, "peak_memory_mb": peak_memory_mb()},
         "uncertainty": uncertainty,
+        "count_consistency": count_consistency,
         "warnings": warnings,
         "files": files,
     }
@@ -89,6 +93,20 @@ def uncertainty_facts(result: Result, calibration: Calibration | None) -> dict[s
         "intervals": {"confidence": CONFIDENCE, "reference": calibration.reference},
         "calibration": calibration.to_dict(),
         "note": "Intervals hold for marked regions that touch a true lesion, not for false positives.",
+    }
+
+
+def count_facts(
+    consistency: CountConsistency, removed: tuple[RemovedHotSpot, ...], *, seconds: float
+) -> dict[str, Any]:
+    """Return what the report says of the comparison with the counts."""
+    return {
+        "map": "z-score of the denoised less the low-count mean of a Gaussian region of 10 mm FWHM",
+        "seconds": seconds,
+        "unsupported_z": UNSUPPORTED_Z,
+        "removed_z": -REMOVED_Z,
+        "slow_error": consistency.noise.slow_error,
+        "removed_hot_spots": [spot.to_dict() for spot in removed],
     }
 
 

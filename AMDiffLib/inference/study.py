@@ -11,6 +11,8 @@ from AMDiffLib.errors import BadInput
 from AMDiffLib.inference.config import DEFAULT_TILE, InferenceConfig
 from AMDiffLib.inference.weights import check_model, load_model, model_folder, read_calibration
 from AMDiffLib.progress import PartOfJob, SilentReporter
+from AMDiffLib.quantification.count_consistency import CountConsistency
+from AMDiffLib.quantification.removed_uptake import removal_warning, removed_hot_spots
 
 if TYPE_CHECKING:
     import torch
@@ -108,7 +110,7 @@ def process_study(
             "DICOM series. Give the series, or leave them out."
         )
     from AMDiffLib.inference.pipeline import denoise_and_segment
-    from AMDiffLib.inference.provenance import uncertainty_facts
+    from AMDiffLib.inference.provenance import count_facts, uncertainty_facts
     from AMDiffLib.inference.result_files import REPORT, write_report, write_results
 
     result = denoise_and_segment(
@@ -123,8 +125,21 @@ def process_study(
     )
     reporter.stage("write")
     began = time.monotonic()
-    files = write_results(folder, volume, result, reporter, model.calibration)
-    seconds = seconds | result.details["seconds"] | {"write": round(time.monotonic() - began, 3)}
+    consistency = CountConsistency.of(volume.suv, result.denoised, volume.spacing)
+    removed = removed_hot_spots(consistency, volume.suv, result.denoised, volume)
+    if text := removal_warning(removed):
+        reporter.warning(text)
+    counts = count_facts(consistency, removed, seconds=round(time.monotonic() - began, 3))
+    began = time.monotonic()
+    files = write_results(folder, volume, result, reporter, model.calibration, consistency)
+    seconds = (
+        seconds
+        | result.details["seconds"]
+        | {
+            "count_consistency": counts["seconds"],
+            "write": round(time.monotonic() - began, 3),
+        }
+    )
 
     def report() -> None:
         write_report(
@@ -133,6 +148,7 @@ def process_study(
             model_config=model.config,
             run={**result.details, "seconds": seconds},
             uncertainty=uncertainty_facts(result, model.calibration),
+            count_consistency=counts,
             warnings=reporter.warnings,
             files=files,
         )

@@ -81,11 +81,18 @@ _INTERVALS = {
     for column, end in zip(columns, ("lower", "upper"), strict=True)
 }
 
+_COUNTS = {
+    "count_z": "mean of the lesion and 4 mm around it, denoised less low-count, in standard errors of the "
+    "counting: above 0 the denoised volume shows more than was counted",
+    "count_check": "what is wrong with that: not supported by the counts; empty where nothing is",
+}
+
 COLUMNS = {
     **_WHAT,
     **{name: f"{text}; in the denoised volume (synthetic)" for name, text in UPTAKE.items()},
     **_VOLUMES,
     **_INTERVALS,
+    **_COUNTS,
     **{LOW_COUNT + name: f"{text}; in the low-count input" for name, text in UPTAKE.items()},
     **_PLACE,
     "notice": "what the table may be used for",

@@ -25,6 +25,7 @@ class LesionMeasurement:
 
     `rejected_as` is None for an accepted lesion. None elsewhere: not defined, or not asked for. `intervals`
     go by the attribute that they belong to, such as "suv_max"; see `AMDiffLib.quantification.intervals`.
+    `count_z` compares with the counts; see `AMDiffLib.quantification.count_consistency`.
     """
 
     number: int
@@ -48,6 +49,7 @@ class LesionMeasurement:
     centroid_lps_mm: tuple[float, float, float]
     centroid_index: tuple[float, float, float]
     intervals: Mapping[str, Interval] = field(default_factory=dict)
+    count_z: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from AMDiffLib.labels import ORGANS
 from AMDiffLib.quantification.anatomy import Anatomy
+from AMDiffLib.quantification.count_consistency import CountConsistency
 from AMDiffLib.quantification.grid import Grid, grown, index_to_lps, voxel_volume_ml, within
 from AMDiffLib.quantification.intervals import Uncertainty, with_intervals
 from AMDiffLib.quantification.lean_body_mass import BodyMeasures
@@ -77,9 +78,10 @@ def measure_anatomy(
     anatomy: Anatomy,
     options: MeasureOptions | None = None,
     uncertainty: Uncertainty | None = None,
+    consistency: CountConsistency | None = None,
 ) -> Measurements:
     """Measure a known anatomy in one volume; several volumes of one patient share it. See `in_steps`."""
-    return finished(in_steps(suv, anatomy, options, uncertainty))
+    return finished(in_steps(suv, anatomy, options, uncertainty, consistency))
 
 
 def in_steps(
@@ -87,10 +89,12 @@ def in_steps(
     anatomy: Anatomy,
     options: MeasureOptions | None = None,
     uncertainty: Uncertainty | None = None,
+    consistency: CountConsistency | None = None,
 ) -> Steps[Measurements]:
     """Measure a known anatomy in one volume, lesion by lesion.
 
-    With the `uncertainty` of a denoised volume its values have intervals.
+    With the `uncertainty` of a denoised volume its values have intervals; with its `consistency` with the
+    low-count one, lesions have the z-score of their mean.
 
     Raises:
         ValueError: the volume is not of the anatomy's shape, or holds values that are not finite numbers.
@@ -125,6 +129,9 @@ def in_steps(
         lesions.append(
             _measure_lesion(suv, region, anatomy, references, options, sul=sul, threshold_sul=threshold)
         )
+        if consistency is not None:
+            yield
+            lesions[-1] = replace(lesions[-1], count_z=consistency.lesion_z(region))
     organs = yield from _measure_organs(suv, anatomy)
     found = Measurements(
         lesions=tuple(lesions),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from AMDiffLib.quantification.column_definitions import COLUMNS, INTERVALS, LOW_COUNT, NOTICE, UPTAKE
+from AMDiffLib.quantification.count_consistency import count_check
 from AMDiffLib.quantification.reference_regions import DEFINITIONS as REFERENCE_DEFINITIONS
 
 if TYPE_CHECKING:
@@ -162,6 +163,8 @@ def _lesion_row(lesion: LesionMeasurement) -> dict:
         "sul_peak_g_per_ml": lesion.sul_peak,
         "percist_measurable": lesion.percist_measurable,
         **_interval_cells(lesion.intervals),
+        "count_z": lesion.count_z,
+        "count_check": None if lesion.count_z is None else count_check(lesion.count_z),
         **dict(zip(("centroid_l_mm", "centroid_p_mm", "centroid_s_mm"), lesion.centroid_lps_mm, strict=True)),
         **dict(zip(("centroid_i", "centroid_j", "centroid_k"), lesion.centroid_index, strict=True)),
     }
