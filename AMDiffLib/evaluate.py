@@ -1,15 +1,17 @@
-"""Judge a model on cases it never saw, beside the low-count input and the best Gaussian filter.
+"""Judge a model on people it never saw, beside the low-count input and the best Gaussian filter.
 
-Reads the manifest of a cohort; writes evaluation.csv (every figure of every case), evaluation.json (summary,
-definitions, provenance) and one overview picture per case, and prints the tables. Of a model with uncertainty
-head also observations.json, which `AMDiffLib.calibrate` makes or judges intervals with.
+Reads the manifests of cohorts. Writes model_card.md (the tables to read), agreement.png (MTV, TLG, SUVmean),
+cases.png (the best, median and worst case), evaluation.csv (every figure of every case), summary.csv,
+comparison.csv, sensitivity.csv, agreement.csv and evaluation.json (all of it, definitions and provenance);
+of a model with uncertainty head also observations.json, which `AMDiffLib.calibrate` makes or judges intervals
+with. Finished cases stay in cases/: a run that was stopped goes on where it was.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,12 +20,14 @@ if __package__ in (None, ""):  # started as a file, as by Slicer --python-script
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from AMDiffLib import command, options
-from AMDiffLib.inference.weights import load_model, model_folder, read_config
-from AMDiffLib.progress import ConsoleReporter, JsonLinesReporter, OneOfMany, SilentReporter
+from AMDiffLib.errors import BadInput
+from AMDiffLib.inference.weights import model_folder, read_config
+from AMDiffLib.progress import ConsoleReporter, JsonLinesReporter, PartOfJob, SilentReporter
 
 if TYPE_CHECKING:
-    from AMDiffLib.calibration.observations import Observation
-    from AMDiffLib.evaluation.scores import Score
+    from AMDiffLib.evaluation.runner import CaseResult
+
+REPORT_STARTS_AT = 0.97
 
 PACKAGES = ("numpy", "SimpleITK", "scipy", "torch", "monai", "safetensors", "matplotlib", "tqdm")
 
@@ -35,13 +39,28 @@ def parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    p.add_argument("--manifest", type=Path, required=True, metavar="FILE", help="manifest.json of the cohort")
+    p.add_argument(
+        "--manifest",
+        type=Path,
+        required=True,
+        nargs="+",
+        metavar="FILE",
+        help="manifest.json of the cohort, or of several that are judged as one",
+    )
     p.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the results; created")
     p.add_argument(
         "--counts", type=float, metavar="PERCENT", help="count level to judge (default: all levels)"
     )
     p.add_argument(
         "--limit", type=options.positive, metavar="N", help="only the first N subjects (default: all)"
+    )
+    p.add_argument(
+        "--workers",
+        type=options.positive,
+        default=1,
+        metavar="N",
+        help="processes that share the subjects, each with a model of its own; not inside Slicer "
+        "(default: %(default)s)",
     )
     options.add_model_options(p)
     options.add_progress_option(p)
@@ -60,109 +79,84 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _evaluate(arguments: argparse.Namespace, reporter: SilentReporter) -> None:
     command.require_packages(*PACKAGES)
-    from AMDiffLib.calibration.observations import write_observations
     from AMDiffLib.evaluation.cases import choose_cases
-    from AMDiffLib.evaluation.report import as_text, write_csv, write_json
-    from AMDiffLib.evaluation.summary import summarise
+    from AMDiffLib.evaluation.runner import RunOptions, check_settings, run_cases, write_all_observations
 
     chosen = choose_cases(arguments.manifest, counts_percent=arguments.counts, limit=arguments.limit)
     folder = model_folder(arguments.model)
     config = read_config(folder)
-    options.set_threads(arguments.threads)
-    from AMDiffLib.inference.device import choose_device
-
-    device = choose_device(arguments.device, reporter)
-    model = load_model(folder, device)
-    arguments.output.mkdir(parents=True, exist_ok=True)
-
-    scores: list[Score] = []
-    details: list[dict[str, Any]] = []
-    observations: list[Observation] = []
-    for number, (case, truth) in enumerate(chosen):
-        part = OneOfMany(reporter, str(case), number=number, count=len(chosen))
-        case_scores, facts, observed = _evaluate_case(case, truth, model, device, arguments, part)
-        scores += case_scores
-        details.append(facts)
-        observations += observed
-        # Written after every case, so that hours of work survive an interruption.
-        write_csv(arguments.output / "evaluation.csv", scores)
-        if model.uncertainty is not None:
-            run = {**_model_facts(config), "manifest": arguments.manifest.name, "seed": arguments.seed}
-            write_observations(arguments.output / "observations.json", observations, run=run)
-    summaries = summarise(scores)
-    run = _provenance(config, details, arguments)
-    write_json(arguments.output / "evaluation.json", summaries, run=run)
-    reporter.done(output_dir=str(arguments.output), cases=len(chosen))
-    if arguments.progress == "text":
-        print(f"\n{as_text(summaries)}")
-
-
-def _evaluate_case(
-    entry: Any,
-    truth: Path | None,
-    model: Any,
-    device: Any,
-    arguments: argparse.Namespace,
-    reporter: OneOfMany,
-) -> tuple[list[Score], dict[str, Any], list[Observation]]:
-    from AMDiffLib.calibration.observations import observe_case
-    from AMDiffLib.evaluation.cases import load_case
-    from AMDiffLib.evaluation.scores import score_case
-    from AMDiffLib.image.overview import write_overview
-    from AMDiffLib.inference.lesions import label_lesions
-    from AMDiffLib.inference.pipeline import denoise_and_segment
-
-    began = time.monotonic()
-    case = load_case(entry, truth)
-    volume = case.low_count
-    result = denoise_and_segment(
-        volume,
-        model,
+    output = arguments.output
+    run_options = RunOptions(
+        model=folder,
+        model_sha256=config["sha256"],
+        output=output,
         steps=arguments.steps,
         seed=arguments.seed,
-        device=device,
         tile=arguments.tile,
-        reporter=reporter,
+        device=arguments.device,
+        threads=_threads(arguments),
     )
-    reporter.stage("score", "Comparing")
-    lesions = label_lesions(result.lesions, spacing=volume.spacing, suv=result.denoised)
-    scores = score_case(case, result.denoised, lesions, result.organs)
-    observed = []
-    if result.sd is not None:
-        observed = observe_case(case, result.denoised, result.sd, lesions, result.organs)
-    name = f"{case.subject}-{case.counts_percent:g}"
-    write_overview(
-        arguments.output / f"{name}.png",
-        volume.suv,
-        result.denoised,
-        lesions,
-        result.organs,
-        volume.spacing,
-        truth_suv=case.references.get("truth", case.references["high_count"]),
-        title=f"{case.subject}, {case.counts_percent:g} % counts",
-        direction=volume.direction,
-        truth_lesions=case.lesions,
+    output.mkdir(parents=True, exist_ok=True)
+    run = {
+        "model": {"name": config.get("name"), "sha256": config["sha256"]},
+        "steps": arguments.steps,
+        "seed": arguments.seed,
+        "tile": arguments.tile,
+    }
+    check_settings(output, run)
+    results = run_cases(
+        chosen,
+        run_options,
+        workers=arguments.workers,
+        reporter=PartOfJob(reporter, 0.0, REPORT_STARTS_AT),
     )
-    reporter.progress(1.0)
-    facts = {"case": name, "seconds": round(time.monotonic() - began, 1), **result.details}
-    return scores, facts, observed
+    reporter.stage("report", "Writing tables and pictures")
+    manifests = [manifest.parent.name for manifest in arguments.manifest]
+    of_model = {**run["model"], "manifest": ", ".join(manifests), "seed": arguments.seed}
+    write_all_observations(output / "observations.json", chosen, run_options, run=of_model)
+    text = _report(output, results, run | {"manifests": manifests})
+    reporter.done(output_dir=str(output), cases=len(results))
+    if arguments.progress == "text":
+        print(f"\n{text}")
 
 
-def _provenance(
-    config: dict[str, Any], details: list[dict[str, Any]], arguments: argparse.Namespace
-) -> dict[str, Any]:
+def _threads(arguments: argparse.Namespace) -> int | None:
+    if arguments.workers == 1:
+        return arguments.threads
+    if "slicer" in sys.modules:
+        raise BadInput(
+            f"{arguments.workers} workers were asked for, and Slicer's own process cannot start them. Leave "
+            "--workers out, or run the command with a Python of its own."
+        )
+    return arguments.threads or max(1, (os.cpu_count() or 1) // arguments.workers)
+
+
+def _report(output: Path, results: Sequence[CaseResult], run: dict[str, Any]) -> str:
+    """Write all tables and pictures; returns the text for the terminal."""
+    from AMDiffLib.evaluation.agreement_figure import write_agreement_figure
+    from AMDiffLib.evaluation.case_pictures import load_scene, ranked_cases, write_case_pictures
+    from AMDiffLib.evaluation.model_card import as_markdown
+    from AMDiffLib.evaluation.report import write_json, write_scores, write_tables
+    from AMDiffLib.evaluation.runner import CASES_FOLDER
+    from AMDiffLib.evaluation.summary import evaluate_scores
+    from AMDiffLib.evaluation.terminal import as_text
     from AMDiffLib.inference.provenance import installed_versions
 
-    return {
-        "model": _model_facts(config),
-        "manifest": arguments.manifest.name,
-        "packages": installed_versions(),
-        "cases": details,
-    }
-
-
-def _model_facts(config: dict[str, Any]) -> dict[str, Any]:
-    return {"name": config.get("name"), "sha256": config["sha256"]}
+    scores = [score for result in results for score in result.scores]
+    write_scores(output / "evaluation.csv", scores)
+    evaluation = evaluate_scores(scores)
+    write_tables(output, evaluation)
+    details = {"packages": installed_versions(), "cases": [result.facts for result in results]}
+    write_json(output / "evaluation.json", evaluation, run=run | details)
+    title = f"{run['model']['name']} on {', '.join(run['manifests'])}"
+    (output / "model_card.md").write_text(as_markdown(evaluation, title=title), encoding="utf-8")
+    write_agreement_figure(output / "agreement.png", scores)
+    shown = [
+        (case, load_scene(output / CASES_FOLDER / f"{case.subject}-{case.counts_percent:g}.npz"))
+        for case in ranked_cases(scores)
+    ]
+    write_case_pictures(output / "cases.png", shown)
+    return as_text(evaluation)
 
 
 if __name__ == "__main__":

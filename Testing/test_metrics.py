@@ -9,7 +9,17 @@ import numpy as np
 import pytest
 
 from AMDiffLib.evaluation.detection import detect, measurable_dice
-from AMDiffLib.evaluation.metrics import dice, mean_bias_percent, nrmse, relative_percent, volume_ml
+from AMDiffLib.evaluation.metrics import (
+    dice,
+    hausdorff_95,
+    mean_bias_percent,
+    nrmse,
+    psnr,
+    relative_percent,
+    ssim_map,
+    volume_ml,
+)
+from AMDiffLib.evaluation.regions import ComparedRegions
 
 
 def two_images() -> tuple[np.ndarray, np.ndarray]:
@@ -75,6 +85,80 @@ def test_dice_of_equal_disjoint_and_missing_masks():
     a[0] = True
     assert (dice(a, a), dice(a, ~a), dice(np.zeros_like(a), a)) == (1.0, 0.0, 0.0)
     assert math.isnan(dice(a, np.zeros_like(a)))
+
+
+def noisy_pair(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """A smooth volume of SUV 0 to 15 and a noisy copy."""
+    random = np.random.default_rng(seed)
+    reference = 15.0 * random.random((4, 5, 6)).repeat(4, 0).repeat(4, 1).repeat(4, 2)
+    return np.clip(reference + random.normal(0, 1.0, reference.shape), 0, None), reference
+
+
+def test_ssim_agrees_with_scikit_image_and_with_monai():
+    metrics = pytest.importorskip("skimage.metrics")
+    torch = pytest.importorskip("torch")
+    from monai.metrics import SSIMMetric
+
+    estimate, reference = noisy_pair(0)
+    ours = ssim_map(estimate, reference)
+    mean, theirs = metrics.structural_similarity(estimate, reference, data_range=20.0, full=True)
+    assert np.abs(ours - theirs).max() < 1e-4
+    inside = (slice(3, -3),) * 3  # both average where the cube lies within the image
+    assert ours[inside].mean() == pytest.approx(mean, abs=1e-5)
+    monais = SSIMMetric(spatial_dims=3, data_range=20.0, kernel_type="uniform", win_size=7)
+    value = monais(*(torch.from_numpy(image)[None, None].float() for image in (estimate, reference)))
+    # MONAI's variances are those of a population: 343/342 apart.
+    assert ours[inside].mean() == pytest.approx(float(value), abs=2e-3)
+
+
+def test_psnr_agrees_with_scikit_image_and_a_hot_bladder_changes_nothing():
+    metrics = pytest.importorskip("skimage.metrics")
+    estimate, reference = noisy_pair(1)
+    estimate = np.minimum(estimate, 20.0)
+    expected = metrics.peak_signal_noise_ratio(reference, estimate, data_range=20.0)
+    assert psnr(estimate, reference) == pytest.approx(expected)
+    hot = np.pad(reference, 1, constant_values=100.0), np.pad(estimate, 1, constant_values=80.0)
+    assert psnr(hot[1], hot[0], np.pad(np.ones(reference.shape), 1)) == pytest.approx(expected)
+    assert psnr(reference, reference) == math.inf
+
+
+def test_the_95_per_cent_hausdorff_distance_agrees_with_monai():
+    torch = pytest.importorskip("torch")
+    from monai.metrics import compute_hausdorff_distance
+
+    random = np.random.default_rng(2)
+    z, y, x = np.mgrid[:24, :26, :28]
+    for _ in range(3):
+        centres = 12 + random.normal(0, 2, (2, 3))
+        found, true = ((z - a) ** 2 + (y - b) ** 2 + (x - c) ** 2 < 49 for a, b, c in centres)
+        found = found & (random.random(found.shape) > 0.02)
+        expected = compute_hausdorff_distance(
+            torch.from_numpy(found)[None, None],
+            torch.from_numpy(true)[None, None],
+            include_background=True,
+            percentile=95,
+            spacing=(3.0, 4.0, 5.0),
+        )
+        assert hausdorff_95(found, true, (5.0, 4.0, 3.0)) == pytest.approx(float(expected), rel=1e-5)
+    assert math.isnan(hausdorff_95(np.zeros_like(true), true, (4, 4, 4)))
+
+
+def test_regions_in_one_pass_have_the_figures_of_each_alone():
+    estimate, reference = noisy_pair(3)
+    masks = {
+        "whole": np.ones(reference.shape, bool),
+        "some": reference > 5,
+        "none": np.zeros(reference.shape, bool),
+    }
+    for name, errors in ComparedRegions(reference, masks).errors(estimate).items():
+        expected = [
+            nrmse(estimate, reference, masks[name]),
+            nrmse(estimate, reference, masks[name], by="mean"),
+            mean_bias_percent(estimate, reference, masks[name]),
+            psnr(estimate, reference, masks[name]),
+        ]
+        found = [errors.nrmse_range, errors.nrmse_mean, errors.mean_bias_percent, errors.psnr_db]
+        assert found == pytest.approx(expected, rel=1e-4, nan_ok=True)
 
 
 def test_biases_in_percent():

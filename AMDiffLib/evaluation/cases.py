@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,7 @@ class EvaluationCase:
     """
 
     subject: str
+    scanner: str
     counts_percent: float
     low_count: PetVolume
     references: dict[str, np.ndarray]
@@ -45,46 +48,72 @@ class EvaluationCase:
 
 
 def choose_cases(
-    manifest: Path, *, counts_percent: float | None = None, limit: int | None = None
+    manifests: Path | Sequence[Path], *, counts_percent: float | None = None, limit: int | None = None
 ) -> list[tuple[ManifestCase, Path | None]]:
-    """Return the cases of a manifest at one count level (None: all) of the first `limit` subjects.
+    """Return the cases of one or more manifests at one count level (None: all) of the first `limit` subjects.
 
     With each comes the file of its noise-free truth, None where the manifest has none.
 
     Raises:
-        BadInput: the manifest is not readable, or has no such case.
+        BadInput: a manifest is not readable, two manifests name the same subject, or there is no such case.
     """
-    cases = read_manifest(manifest)
-    entries = json.loads(Path(manifest).read_text(encoding="utf-8"))["cases"]
-    truths = [Path(manifest).parent / entry["truth"] if entry.get("truth") else None for entry in entries]
-    subjects = list(dict.fromkeys(case.subject for case in cases))[:limit]
+    manifests = [manifests] if isinstance(manifests, (str, Path)) else list(manifests)
+    by_manifest = [_cases_of(Path(manifest)) for manifest in manifests]
+    for (one, first), (other, second) in itertools.combinations(zip(manifests, by_manifest, strict=True), 2):
+        if both := {case.subject for case, _ in first} & {case.subject for case, _ in second}:
+            raise BadInput(
+                f"Subject '{sorted(both)[0]}' is in {one} and in {other}. Give each subject once: "
+                "the subject is the unit of the statistics."
+            )
+    cases = list(itertools.chain.from_iterable(by_manifest))
+    subjects = list(dict.fromkeys(case.subject for case, _ in cases))[:limit]
     chosen = [
         (case, truth)
-        for case, truth in zip(cases, truths, strict=True)
+        for case, truth in cases
         if case.subject in subjects and counts_percent in (None, case.counts_percent)
     ]
     if not chosen:
-        levels = ", ".join(f"{level:g}" for level in sorted({case.counts_percent for case in cases}))
+        levels = ", ".join(f"{level:g}" for level in sorted({case.counts_percent for case, _ in cases}))
         raise BadInput(
             f"The manifest has no case at {counts_percent:g} % counts. Choose from its levels: {levels}."
         )
     return chosen
 
 
-def load_case(case: ManifestCase, truth: Path | None) -> EvaluationCase:
-    """Read all images of a case. Raises BadInput where one is not readable or lies on another grid."""
+def load_case(
+    case: ManifestCase, truth: Path | None, *, same_subject: EvaluationCase | None = None
+) -> EvaluationCase:
+    """Read all images of a case. Raises BadInput where one is not readable or lies on another grid.
+
+    From `same_subject`, another level already read, what the levels share is taken without reading it again.
+    """
     low_count = read_pet(case.low_count, units=SUV_UNITS)
+    if same_subject is not None:
+        if same_subject.low_count.suv.shape != low_count.suv.shape:
+            raise BadInput(
+                f"{case}: its low-count image has {low_count.suv.shape} voxels (z, y, x), another level "
+                f"{same_subject.low_count.suv.shape}. All images of a subject must lie on one grid."
+            )
+        return replace(same_subject, counts_percent=case.counts_percent, low_count=low_count)
     references = {"high_count": _read(case.high_count, low_count, case)}
     if truth is not None:
         references["truth"] = _read(truth, low_count, case)
     return EvaluationCase(
         subject=case.subject,
+        scanner=case.scanner,
         counts_percent=case.counts_percent,
         low_count=low_count,
         references=references,
         organs=_read(case.organs, low_count, case),
         lesions=_read(case.lesions, low_count, case).astype(np.int32),
     )
+
+
+def _cases_of(manifest: Path) -> list[tuple[ManifestCase, Path | None]]:
+    cases = read_manifest(manifest)
+    entries = json.loads(manifest.read_text(encoding="utf-8"))["cases"]
+    truths = [manifest.parent / entry["truth"] if entry.get("truth") else None for entry in entries]
+    return list(zip(cases, truths, strict=True))
 
 
 def body_region(reference: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The outcome of an evaluation as a table to read, as CSV and as JSON."""
+"""The outcome of an evaluation as CSV and JSON files."""
 
 from __future__ import annotations
 
@@ -6,134 +6,90 @@ import csv
 import dataclasses
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from AMDiffLib.evaluation.detection import SIZE_NAMES
-from AMDiffLib.evaluation.scores import (
-    DEFINITIONS,
-    LOW_COUNT,
-    MEAN_BIAS,
-    MODEL,
-    NRMSE_MEAN,
-    NRMSE_RANGE,
-    Score,
-)
-from AMDiffLib.evaluation.summary import BEST_GAUSSIAN, Summary
-from AMDiffLib.labels import ORGANS
+from AMDiffLib.evaluation.groups import Group
+from AMDiffLib.evaluation.scores import DEFINITIONS, Score
+from AMDiffLib.evaluation.summary import Evaluation
 
-_REGIONS = ("whole", "body", "lesion", *(organ.name for organ in ORGANS))
-_METHODS = {LOW_COUNT: "low-count", BEST_GAUSSIAN: "best Gaussian", MODEL: "model"}
-_REFERENCES = {"high_count": "the high-count image", "truth": "the noise-free truth"}
-_IMAGE_METRICS = {
-    NRMSE_RANGE: ("NRMSE (by range)", 4),
-    NRMSE_MEAN: ("NRMSE (by mean)", 3),
-    MEAN_BIAS: ("bias of the regional mean, %", 1),
-}
+FORMAT, VERSION = "amdiff-evaluation", 2
+_POOLED = "all"
 
 
-def write_csv(path: Path, scores: Iterable[Score]) -> None:
+def write_scores(path: Path, scores: Iterable[Score]) -> None:
     """Write every figure of every case, one a row; an undefined one is an empty cell."""
     names = [field.name for field in dataclasses.fields(Score)]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(names)
-        for score in scores:
-            value = f"{score.value:.8g}" if math.isfinite(score.value) else ""
-            writer.writerow([getattr(score, name) for name in names[:-1]] + [value])
+    _write(path, names, (list(dataclasses.astuple(score)) for score in scores))
 
 
-def write_json(path: Path, summaries: Sequence[Summary], *, run: dict[str, Any]) -> None:
-    """Write the summary with its definitions and `run`, the facts about model, software and data."""
+def write_tables(folder: Path, evaluation: Evaluation) -> list[str]:
+    """Write summary.csv, comparison.csv, sensitivity.csv and agreement.csv; returns their names.
+
+    Counts and scanner are "all" where they are pooled.
+    """
+    tables = {
+        "summary.csv": evaluation.summaries.values(),
+        "comparison.csv": evaluation.comparisons,
+        "sensitivity.csv": evaluation.sensitivities,
+        "agreement.csv": evaluation.agreements,
+    }
+    for name, rows in tables.items():
+        flat = [dict(_flat(row)) for row in rows]
+        _write(folder / name, list(flat[0]) if flat else [], (list(row.values()) for row in flat))
+    return list(tables)
+
+
+def write_json(path: Path, evaluation: Evaluation, *, run: dict[str, Any]) -> None:
+    """Write all tables with their definitions and `run`, the facts about model, software and data."""
+
+    def rows(table: Iterable[object]) -> list[dict[str, object]]:
+        return [{name: _or_null(value) for name, value in _flat(row)} for row in table]
+
     content = {
-        "format": "amdiff-evaluation",
-        "version": 1,
+        "format": FORMAT,
+        "version": VERSION,
         "run": run,
         "definitions": DEFINITIONS,
-        "summary": [
-            {name: _or_null(value) for name, value in dataclasses.asdict(summary).items()}
-            for summary in summaries
-        ],
+        "summary": rows(evaluation.summaries.values()),
+        "comparison": rows(evaluation.comparisons),
+        "sensitivity": rows(evaluation.sensitivities),
+        "agreement": rows(evaluation.agreements),
     }
     path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def as_text(summaries: Sequence[Summary]) -> str:
-    """Return the tables of all count levels, as mean ± standard deviation over subjects."""
-    levels = dict.fromkeys(summary.counts_percent for summary in summaries)
-    return "\n".join(_level_as_text([s for s in summaries if s.counts_percent == level]) for level in levels)
+def _flat(row: object) -> Iterator[tuple[str, object]]:
+    """Columns of a row: group and figure side by side, intervals as two columns, widths as one text."""
+    for field in dataclasses.fields(row):
+        value = getattr(row, field.name)
+        if isinstance(value, Group):
+            yield "counts_percent", _POOLED if value.counts_percent is None else value.counts_percent
+            yield "scanner", value.scanner or _POOLED
+        elif dataclasses.is_dataclass(value):
+            yield from _flat(value)
+        elif field.name.endswith("interval"):
+            stem = field.name.removesuffix("interval")
+            yield f"{stem}low_95", value[0]
+            yield f"{stem}high_95", value[1]
+        elif field.name == "widths_mm":
+            yield field.name, " ".join(f"{width:g}" for width in value)
+        else:
+            yield field.name, value
 
 
-def _level_as_text(summaries: list[Summary]) -> str:
-    found = {(s.method, s.metric, s.region, s.reference): s for s in summaries}
-    subjects = found[(LOW_COUNT, NRMSE_RANGE, "whole", "high_count")].n
-    plural = "" if subjects == 1 else "s"
-    lines = [f"{summaries[0].counts_percent:g} % counts, {subjects} subject{plural}, mean ± SD", ""]
-    for reference, name in _REFERENCES.items():
-        if any(key[3] == reference and key[0] == LOW_COUNT for key in found):
-            for metric, (title, digits) in _IMAGE_METRICS.items():
-                lines += [f"{title} against {name}", *_image_table(found, metric, reference, digits), ""]
-    lines += ["Dice of the model's segments", *_dice_table(found), ""]
-    return "\n".join(lines + _lesion_lines(found))
+def _write(path: Path, names: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(names)
+        writer.writerows([_cell(value) for value in row] for row in rows)
 
 
-def _image_table(found: dict[tuple, Summary], metric: str, reference: str, digits: int) -> list[str]:
-    lines = ["  " + f"{'region':<8}" + "".join(f"{title:>26}" for title in _METHODS.values())]
-    for region in _REGIONS:
-        cells = []
-        for method in _METHODS:
-            summary = found.get((method, metric, region, reference))
-            if summary is None or summary.n == 0:
-                cells.append(f"{'-':>26}")
-                continue
-            width = "" if summary.width_mm is None else f" ({summary.width_mm:g} mm)"
-            cells.append(f"{_mean_sd(summary, digits) + width:>26}")
-        lines.append(f"  {region:<8}" + "".join(cells))
-    return lines
-
-
-def _dice_table(found: dict[tuple, Summary]) -> list[str]:
-    lines = [f"  {'region':<8}{'mean ± SD':>18}{'median':>10}{'n':>5}"]
-    for region in _REGIONS[2:]:
-        summary = found[(MODEL, "dice", region, "labels")]
-        if summary.n:
-            lines.append(f"  {region:<8}{_mean_sd(summary, 3):>18}{summary.median:>10.3f}{summary.n:>5}")
-    return lines
-
-
-def _lesion_lines(found: dict[tuple, Summary]) -> list[str]:
-    def model(metric: str, region: str = "lesion", reference: str = "labels") -> Summary:
-        return found[(MODEL, metric, region, reference)]
-
-    lines = ["Lesions, all subjects together"]
-    sizes = [
-        (size, model("lesions_true", size).total, model("lesions_found", size).total) for size in SIZE_NAMES
-    ]
-    sizes.append(("all", sum(true for _, true, _ in sizes), sum(hits for _, _, hits in sizes)))
-    for size, true, hits in sizes:
-        share = f" ({100 * hits / true:.0f} %)" if true else ""
-        lines.append(f"  found, {size}: {hits:.0f} of {true:.0f}{share}")
-    lines.append(
-        f"  false positive: {model('false_positive_lesions').total:.0f} lesions, "
-        f"{model('false_positive_ml').mean:.2f} mL a subject; missed: "
-        f"{model('false_negative_ml').mean:.2f} mL a subject"
-    )
-    biases = [("MTV", "mtv_bias_percent", "labels", "the true lesions")]
-    biases += [("TLG", "tlg_bias_percent", reference, name) for reference, name in _REFERENCES.items()]
-    for title, metric, reference, name in biases:
-        summary = found.get((MODEL, metric, "lesion", reference))
-        if summary is not None and summary.n:
-            lines.append(
-                f"  {title} bias against {name}: {_mean_sd(summary, 1)} %, median {summary.median:.1f} %, "
-                f"{summary.n} subjects with lesions"
-            )
-    return [*lines, ""]
-
-
-def _mean_sd(summary: Summary, digits: int) -> str:
-    spread = f" ± {summary.sd:.{digits}f}" if math.isfinite(summary.sd) else ""
-    return f"{summary.mean:.{digits}f}{spread}"
+def _cell(value: object) -> object:
+    if isinstance(value, float):
+        return f"{value:.8g}" if math.isfinite(value) else ""
+    return value
 
 
 def _or_null(value: object) -> object:

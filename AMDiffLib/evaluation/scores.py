@@ -2,35 +2,58 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from AMDiffLib.evaluation.cases import EvaluationCase
-from AMDiffLib.evaluation.detection import SIZE_NAMES, detect
+from AMDiffLib.evaluation.detection import SIZE_NAMES, detect, measurable_dice
 from AMDiffLib.evaluation.gaussian import WIDTHS_MM, gaussian_filter
-from AMDiffLib.evaluation.metrics import dice, mean_bias_percent, nrmse, relative_percent, volume_ml
+from AMDiffLib.evaluation.metrics import NAN, dice, hausdorff_95, relative_percent, ssim_map, volume_ml
+from AMDiffLib.evaluation.regions import BODY, LESION, WHOLE, ComparedRegions
 from AMDiffLib.labels import ORGANS
 from AMDiffLib.quantification.suv_metrics import tlg
 
-LOW_COUNT, MODEL = "low_count", "model"
-NRMSE_RANGE, NRMSE_MEAN, MEAN_BIAS = "nrmse_range", "nrmse_mean", "mean_bias_percent"
+LOW_COUNT, MODEL, BEST_GAUSSIAN = "low_count", "model", "gaussian_best"
+HIGH_COUNT, LABELS = "high_count", "labels"
+NRMSE_RANGE, NRMSE_MEAN, MEAN_BIAS, PSNR, SSIM = (
+    "nrmse_range",
+    "nrmse_mean",
+    "mean_bias_percent",
+    "psnr_db",
+    "ssim",
+)
+MEASURABLE = "lesion of 0.5 mL or more"
 
 DEFINITIONS = {
     NRMSE_RANGE: "root mean square error in the region / (largest - smallest reference value in the region)",
     NRMSE_MEAN: "root mean square error in the region / mean of the reference in the region",
     MEAN_BIAS: "100 x (mean in the region - mean of the reference there) / mean of the reference there",
-    "dice": "overlap of the model's segment with the true one; left out where there is nothing true",
+    PSNR: "10 log10(20^2 / mean squared error), both images clipped to SUV 0 to 20",
+    SSIM: "structural similarity, both images clipped to SUV 0 to 20, data range 20, cubes of 7 voxels, mean "
+    "over the region; of the Gaussians the one with the smallest RMSE in this very body",
+    "dice": "overlap of the model's segment with the true one; left out where there is nothing true; 'lesion "
+    "of 0.5 mL or more': smaller true lesions are ignored, with what is marked on them alone",
+    "hd95_mm": "95th percentile of the distances between the surfaces of the model's and the true segment, "
+    "the larger direction; left out where either is empty",
+    "mtv_ml": "metabolic tumour volume: volume of the model's lesions, and of the true lesions",
     "tlg_g": "total lesion glycolysis: model, of its lesions in its denoised image; reference, of the true "
     "lesions in the reference image",
-    "tlg_bias_percent": "100 x (tlg_g of the model - tlg_g of the reference) / tlg_g of the reference",
-    "mtv_ml": "volume of the model's lesions, and of the true lesions",
     "mtv_bias_percent": "100 x (mtv_ml of the model - true) / true",
+    "tlg_bias_percent": "100 x (tlg_g of the model - tlg_g of the reference) / tlg_g of the reference",
+    "mtv_error_percent": "size of mtv_bias_percent",
+    "tlg_error_percent": "size of tlg_bias_percent",
+    "suv_mean": "mean SUV (g/mL) of an organ without lesions: model, of its segment in its denoised image; "
+    "reference, of the true organ in the reference image",
+    "suv_mean_bias_percent": "100 x (suv_mean of the model - suv_mean of the reference) / the reference's",
     "lesions_true": "true lesions of that size",
     "lesions_found": "true lesions of which the model marked at least one voxel",
-    "false_positive_lesions": "lesions of the model that touch no true lesion",
-    "false_positive_ml": "their volume",
-    "false_negative_ml": "volume of the true lesions that were not found",
+    "false_positive_lesions": "components (18-connectivity) of the model's lesions that touch no true lesion",
+    "false_positive_ml": "their volume; 0 where there are none, healthy people included",
+    "false_negative_ml": "volume of the components of true lesions that were not touched; left out in "
+    "healthy people",
     "regions": "whole: all voxels; body: SUV of the high-count image above 0.1 after smoothing (sigma 8 mm); "
     "lesion: all true lesions; organs: true organs without lesion voxels",
 }
@@ -41,6 +64,7 @@ class Score:
     """One figure. `reference` is the image compared with; `region` a region, an organ or a lesion size."""
 
     subject: str
+    scanner: str
     counts_percent: float
     method: str
     metric: str
@@ -49,92 +73,117 @@ class Score:
     value: float
 
 
+class CaseScorer:
+    """Scores every count level of a subject; what the levels share is computed once."""
+
+    def __init__(self, case: EvaluationCase) -> None:
+        masks = case.regions()
+        self._lesions, self._organs = case.lesions, case.organs
+        self._references = case.references
+        self._compared = {name: ComparedRegions(image, masks) for name, image in self._references.items()}
+        self._true_suv_mean = {
+            name: {organ.name: compared.mean_of(case.references[name], organ.name) for organ in ORGANS}
+            for name, compared in self._compared.items()
+        }
+
+    def score(
+        self, case: EvaluationCase, denoised: np.ndarray, lesions: np.ndarray, organs: np.ndarray
+    ) -> list[Score]:
+        """Score what a model made of `case`, a count level of the subject.
+
+        Args:
+            case: input, references and true labels.
+            denoised: (z, y, x) SUVbw in g/mL.
+            lesions: (z, y, x) instance numbers.
+            organs: (z, y, x) label values of `AMDiffLib.labels.ORGANS`.
+        """
+
+        def row(method: str, metric: str, region: str, value: float, reference: str = LABELS) -> Score:
+            return Score(
+                subject=case.subject,
+                scanner=case.scanner,
+                counts_percent=case.counts_percent,
+                method=method,
+                metric=metric,
+                region=region,
+                reference=reference,
+                value=float(value),
+            )
+
+        rows = [
+            *self._image_rows(case, denoised),
+            *self._overlap_rows(lesions, organs, case.low_count.spacing),
+            *self._burden_rows(denoised, lesions, case.low_count.spacing),
+            *self._uptake_rows(denoised, lesions, organs),
+            *self._detection_rows(lesions, case.low_count.spacing),
+        ]
+        return [row(*values) for values in rows]
+
+    def _image_rows(self, case: EvaluationCase, denoised: np.ndarray) -> Iterator[tuple]:
+        low, spacing = case.low_count.suv, case.low_count.spacing
+        images = {LOW_COUNT: low, MODEL: denoised}
+        smoothest = {name: (float("inf"), low) for name in self._compared}
+        for method in (*images, *WIDTHS_MM):
+            named = method in images
+            image = images[method] if named else gaussian_filter(low, spacing, method)
+            label = method if named else gaussian_name(method)
+            for reference, compared in self._compared.items():
+                errors = compared.errors(image)
+                for region, found in errors.items():
+                    for metric, value in dataclasses.asdict(found).items():
+                        yield label, metric, region, value, reference
+                if not named and errors[BODY].nrmse_mean < smoothest[reference][0]:
+                    smoothest[reference] = errors[BODY].nrmse_mean, image
+        for reference, compared in self._compared.items():
+            for method, image in (*images.items(), (BEST_GAUSSIAN, smoothest[reference][1])):
+                similarity = ssim_map(image, self._references[reference])
+                for region in (WHOLE, BODY):
+                    yield method, SSIM, region, compared.mean_of(similarity, region), reference
+
+    def _overlap_rows(self, lesions: np.ndarray, organs: np.ndarray, spacing: tuple) -> Iterator[tuple]:
+        pairs = {LESION: (lesions > 0, self._lesions > 0)}
+        pairs |= {organ.name: (organs == organ.label, self._organs == organ.label) for organ in ORGANS}
+        for region, (found, true) in pairs.items():
+            yield MODEL, "dice", region, dice(found, true)
+            yield MODEL, "hd95_mm", region, hausdorff_95(found, true, spacing)
+        yield MODEL, "dice", MEASURABLE, measurable_dice(lesions, self._lesions, spacing)
+
+    def _burden_rows(self, denoised: np.ndarray, lesions: np.ndarray, spacing: tuple) -> Iterator[tuple]:
+        found_g, found_ml = tlg(denoised, lesions, spacing), volume_ml(lesions, spacing)
+        true_ml = volume_ml(self._lesions, spacing)
+        yield MODEL, "tlg_g", LESION, found_g
+        yield MODEL, "mtv_ml", LESION, found_ml
+        yield LABELS, "mtv_ml", LESION, true_ml
+        bias = relative_percent(found_ml, true_ml)
+        yield MODEL, "mtv_bias_percent", LESION, bias
+        yield MODEL, "mtv_error_percent", LESION, abs(bias)
+        for name, reference in self._references.items():
+            true_g = tlg(reference, self._lesions, spacing)
+            bias = relative_percent(found_g, true_g)
+            yield name, "tlg_g", LESION, true_g
+            yield MODEL, "tlg_bias_percent", LESION, bias, name
+            yield MODEL, "tlg_error_percent", LESION, abs(bias), name
+
+    def _uptake_rows(self, denoised: np.ndarray, lesions: np.ndarray, organs: np.ndarray) -> Iterator[tuple]:
+        for organ in ORGANS:
+            values = denoised[(organs == organ.label) & (lesions == 0)]
+            found = float(values.mean(dtype=np.float64)) if values.size else NAN
+            yield MODEL, "suv_mean", organ.name, found
+            for name, true in self._true_suv_mean.items():
+                yield name, "suv_mean", organ.name, true[organ.name]
+                bias = relative_percent(found, true[organ.name])
+                yield MODEL, "suv_mean_bias_percent", organ.name, bias, name
+
+    def _detection_rows(self, lesions: np.ndarray, spacing: tuple) -> Iterator[tuple]:
+        found = detect(lesions, self._lesions, spacing)
+        for size, true, hits in zip(SIZE_NAMES, found.true, found.found, strict=True):
+            yield MODEL, "lesions_true", size, true
+            yield MODEL, "lesions_found", size, hits
+        yield MODEL, "false_positive_lesions", LESION, found.false_positives
+        yield MODEL, "false_positive_ml", LESION, found.false_positive_ml
+        yield MODEL, "false_negative_ml", LESION, found.false_negative_ml
+
+
 def gaussian_name(width_mm: float) -> str:
     """Name of the method that filters with a Gaussian of this full width at half maximum."""
     return f"gaussian_{width_mm:g}mm"
-
-
-def score_case(
-    case: EvaluationCase, denoised: np.ndarray, lesions: np.ndarray, organs: np.ndarray
-) -> list[Score]:
-    """Score what a model made of a case.
-
-    Args:
-        case: input, references and true labels.
-        denoised: (z, y, x) SUVbw in g/mL.
-        lesions: (z, y, x) instance numbers.
-        organs: (z, y, x) label values of `AMDiffLib.labels.ORGANS`.
-    """
-    return [*_image_scores(case, denoised), *_segmentation_scores(case, denoised, lesions, organs)]
-
-
-def _image_scores(case: EvaluationCase, denoised: np.ndarray) -> list[Score]:
-    low = case.low_count.suv
-    indices = {name: np.flatnonzero(mask) for name, mask in case.regions().items()}
-    scores = []
-    for method in (LOW_COUNT, MODEL, *WIDTHS_MM):
-        if method == LOW_COUNT:
-            image, name = low, LOW_COUNT
-        elif method == MODEL:
-            image, name = denoised, MODEL
-        else:
-            image, name = gaussian_filter(low, case.low_count.spacing, method), gaussian_name(method)
-        for reference_name, reference in case.references.items():
-            for region, inside in indices.items():
-                estimate, target = image.ravel()[inside], reference.ravel()[inside]
-                values = {
-                    NRMSE_RANGE: nrmse(estimate, target),
-                    NRMSE_MEAN: nrmse(estimate, target, by="mean"),
-                    MEAN_BIAS: mean_bias_percent(estimate, target),
-                }
-                scores += [
-                    _score(case, name, metric, region, value, reference_name)
-                    for metric, value in values.items()
-                ]
-    return scores
-
-
-def _segmentation_scores(
-    case: EvaluationCase, denoised: np.ndarray, lesions: np.ndarray, organs: np.ndarray
-) -> list[Score]:
-    spacing = case.low_count.spacing
-    scores = [_score(case, MODEL, "dice", "lesion", dice(lesions > 0, case.lesions > 0))]
-    scores += [
-        _score(case, MODEL, "dice", organ.name, dice(organs == organ.label, case.organs == organ.label))
-        for organ in ORGANS
-    ]
-    found_g = tlg(denoised, lesions, spacing)
-    scores.append(_score(case, MODEL, "tlg_g", "lesion", found_g))
-    for name, reference in case.references.items():
-        true_g = tlg(reference, case.lesions, spacing)
-        scores.append(_score(case, name, "tlg_g", "lesion", true_g))
-        bias = relative_percent(found_g, true_g)
-        scores.append(_score(case, MODEL, "tlg_bias_percent", "lesion", bias, name))
-    found_ml, true_ml = volume_ml(lesions, spacing), volume_ml(case.lesions, spacing)
-    scores += [
-        _score(case, MODEL, "mtv_ml", "lesion", found_ml),
-        _score(case, "labels", "mtv_ml", "lesion", true_ml),
-        _score(case, MODEL, "mtv_bias_percent", "lesion", relative_percent(found_ml, true_ml)),
-    ]
-    detection = detect(lesions, case.lesions, spacing)
-    for size, true, found in zip(SIZE_NAMES, detection.true, detection.found, strict=True):
-        scores.append(_score(case, MODEL, "lesions_true", size, true))
-        scores.append(_score(case, MODEL, "lesions_found", size, found))
-    for metric in ("false_positives", "false_positive_ml", "false_negative_ml"):
-        name = "false_positive_lesions" if metric == "false_positives" else metric
-        scores.append(_score(case, MODEL, name, "lesion", getattr(detection, metric)))
-    return scores
-
-
-def _score(
-    case: EvaluationCase, method: str, metric: str, region: str, value: float, reference: str = "labels"
-) -> Score:
-    return Score(
-        subject=case.subject,
-        counts_percent=case.counts_percent,
-        method=method,
-        metric=metric,
-        region=region,
-        reference=reference,
-        value=float(value),
-    )

@@ -1,84 +1,212 @@
-"""Figures of many cases become mean, standard deviation and median."""
+"""Mean, deviation and median over subjects of the figures of many cases, and methods compared."""
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from AMDiffLib.evaluation.gaussian import WIDTHS_MM, best_width
-from AMDiffLib.evaluation.scores import NRMSE_RANGE, Score, gaussian_name
+import numpy as np
 
-BEST_GAUSSIAN = "gaussian_best"
+from AMDiffLib.evaluation.agreement import Agreement, agreements
+from AMDiffLib.evaluation.detection import SIZE_NAMES
+from AMDiffLib.evaluation.groups import Figure, Group, by_subject, groups_of, with_best_gaussian
+from AMDiffLib.evaluation.resampling import (
+    UNDEFINED,
+    Interval,
+    bootstrap_interval,
+    ratio_of_means,
+    wilcoxon_p,
+)
+from AMDiffLib.evaluation.scores import (
+    BEST_GAUSSIAN,
+    LABELS,
+    LOW_COUNT,
+    MODEL,
+    NRMSE_MEAN,
+    NRMSE_RANGE,
+    PSNR,
+    SSIM,
+    Score,
+)
+
+ALL_SIZES = "all lesions"
+_MEDIAN_METRICS = ("mtv_error_percent", "tlg_error_percent")
+_COMPARED_METRICS = (NRMSE_RANGE, NRMSE_MEAN, PSNR, SSIM)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """One figure over the cases of a count level; `n` counts those where it is a number.
+    """One figure over the subjects of a group; `n` counts those of whom it is a number.
 
-    `sd` is the sample standard deviation, NaN for a single case. `width_mm` is the full width at half maximum
-    that was best for this region, for the best Gaussian only.
+    `sd` is the sample standard deviation, NaN for a single subject. `interval` (95 %, bootstrap over
+    subjects) is of the mean; of errors in per cent, which a single person can dominate, of the median.
+    `widths_mm` are the full widths at half maximum that were best for this region, one a count level, for
+    the best Gaussian only.
     """
 
-    counts_percent: float
-    method: str
-    metric: str
-    region: str
-    reference: str
+    group: Group
+    figure: Figure
     n: int
     mean: float
     sd: float
     median: float
     total: float
-    width_mm: float | None = None
+    interval: Interval
+    widths_mm: tuple[float, ...] = ()
 
 
-def summarise(scores: Iterable[Score]) -> list[Summary]:
-    """Summarise each figure over subjects, and add `gaussian_best` for each region.
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """The model against another method in one region: pairs of subjects.
 
-    The best Gaussian is the width of the smallest mean range-normalised RMSE of that region, reference and
-    count level, chosen on the very cases it is judged on; its other figures are those of that width.
+    `ratio` is that of the means, model over other, with its interval; `p` Wilcoxon's signed-rank test, two
+    sided; `better` counts the subjects in whom the model is closer to the reference.
     """
-    groups: dict[tuple, list[float]] = defaultdict(list)
-    for score in scores:
-        key = (score.counts_percent, score.method, score.metric, score.region, score.reference)
-        groups[key].append(score.value)
-    return [*(_summary(key, values) for key, values in groups.items()), *_best_gaussian(groups)]
+
+    group: Group
+    other: str
+    metric: str
+    region: str
+    reference: str
+    n: int
+    ratio: float
+    interval: Interval
+    p: float
+    better: int
 
 
-def _best_gaussian(groups: dict[tuple, list[float]]) -> list[Summary]:
-    found = []
-    names = {gaussian_name(width): width for width in WIDTHS_MM}
-    places = dict.fromkeys((key[0], *key[3:]) for key in groups if key[1] in names)
-    for counts, region, reference in places:
-        errors = {
-            width: groups.get((counts, name, NRMSE_RANGE, region, reference), [])
-            for name, width in names.items()
-        }
-        width = best_width(errors)
-        if math.isnan(width):
-            continue
-        for key, values in groups.items():
-            if (key[0], key[1], *key[3:]) == (counts, gaussian_name(width), region, reference):
-                found.append(_summary((counts, BEST_GAUSSIAN, *key[2:]), values, width))
-    return found
+@dataclass(frozen=True, kw_only=True)
+class Sensitivity:
+    """Share of true lesions of a size that were found, all subjects of a group together."""
+
+    group: Group
+    size: str
+    true: float
+    found: float
+    share: float
+    interval: Interval
 
 
-def _summary(key: tuple, values: Sequence[float], width_mm: float | None = None) -> Summary:
-    counts, method, metric, region, reference = key
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Everything that the cases say, group by group."""
+
+    groups: list[Group]
+    summaries: dict[tuple[Group, Figure], Summary]
+    comparisons: list[Comparison]
+    sensitivities: list[Sensitivity]
+    agreements: list[Agreement]
+
+    def summary(
+        self, group: Group, method: str, metric: str, region: str, reference: str = LABELS
+    ) -> Summary | None:
+        """The summary of one figure; None where no case has it."""
+        return self.summaries.get(
+            (group, Figure(method=method, metric=metric, region=region, reference=reference))
+        )
+
+
+def evaluate_scores(scores: Sequence[Score]) -> Evaluation:
+    """Summarise the scores of all cases by count level and scanner, apart and pooled."""
+    groups = groups_of(scores)
+    summaries, comparisons, sensitivities = {}, [], []
+    for group in groups:
+        own, widths = with_best_gaussian([score for score in scores if group.holds(score)])
+        figures = by_subject(own)
+        for figure, values in figures.items():
+            summaries[group, figure] = _summary(group, figure, list(values.values()), widths)
+        comparisons += _comparisons(group, figures)
+        sensitivities += _sensitivities(group, figures)
+    return Evaluation(
+        groups=groups,
+        summaries=summaries,
+        comparisons=comparisons,
+        sensitivities=sensitivities,
+        agreements=agreements(scores, groups),
+    )
+
+
+def _summary(group: Group, figure: Figure, values: Sequence[float], widths: Mapping[tuple, float]) -> Summary:
     finite = [value for value in values if math.isfinite(value)]
+    central = np.median if figure.metric in _MEDIAN_METRICS else np.mean
+    of_best = figure.method == BEST_GAUSSIAN and figure.metric != SSIM
     return Summary(
-        counts_percent=counts,
-        method=method,
-        metric=metric,
-        region=region,
-        reference=reference,
+        group=group,
+        figure=figure,
         n=len(finite),
         mean=statistics.fmean(finite) if finite else math.nan,
         sd=statistics.stdev(finite) if len(finite) > 1 else math.nan,
         median=statistics.median(finite) if finite else math.nan,
         total=math.fsum(finite),
-        width_mm=width_mm,
+        interval=bootstrap_interval(finite, statistic=central) if finite else UNDEFINED,
+        widths_mm=tuple(
+            width
+            for (_, region, reference), width in sorted(widths.items())
+            if of_best and (region, reference) == (figure.region, figure.reference)
+        ),
     )
+
+
+def _comparisons(group: Group, figures: Mapping[Figure, Mapping[str, float]]) -> list[Comparison]:
+    found = []
+    for figure, values in figures.items():
+        if figure.method != MODEL or figure.metric not in _COMPARED_METRICS:
+            continue
+        for other in (BEST_GAUSSIAN, LOW_COUNT):
+            theirs = figures.get(
+                Figure(method=other, metric=figure.metric, region=figure.region, reference=figure.reference),
+                {},
+            )
+            pairs = [
+                (value, theirs[subject])
+                for subject, value in values.items()
+                if math.isfinite(value) and math.isfinite(theirs.get(subject, math.nan))
+            ]
+            if not pairs:
+                continue
+            ours, other_values = (np.array(side) for side in zip(*pairs, strict=True))
+            gain = ours - other_values if figure.metric in (PSNR, SSIM) else other_values - ours
+            found.append(
+                Comparison(
+                    group=group,
+                    other=other,
+                    metric=figure.metric,
+                    region=figure.region,
+                    reference=figure.reference,
+                    n=len(pairs),
+                    ratio=float(ratio_of_means(ours, other_values)),
+                    interval=bootstrap_interval(ours, other_values, statistic=ratio_of_means),
+                    p=wilcoxon_p(ours, other_values),
+                    better=int((gain > 0).sum()),
+                )
+            )
+    return found
+
+
+def _sensitivities(group: Group, figures: Mapping[Figure, Mapping[str, float]]) -> list[Sensitivity]:
+    def of(metric: str, size: str) -> np.ndarray:
+        figure = Figure(method=MODEL, metric=metric, region=size, reference=LABELS)
+        return np.array(list(figures.get(figure, {}).values()))
+
+    sizes = {size: (of("lesions_found", size), of("lesions_true", size)) for size in SIZE_NAMES}
+    sizes[ALL_SIZES] = tuple(sum(counts[side] for counts in sizes.values()) for side in (0, 1))
+    found = []
+    for size, (hits, true) in sizes.items():
+        ill = true > 0
+        share = float(ratio_of_means(hits[ill], true[ill])) if ill.any() else math.nan
+        interval = (
+            bootstrap_interval(hits[ill], true[ill], statistic=ratio_of_means) if ill.any() else UNDEFINED
+        )
+        found.append(
+            Sensitivity(
+                group=group,
+                size=size,
+                true=float(true.sum()),
+                found=float(hits.sum()),
+                share=share,
+                interval=interval,
+            )
+        )
+    return found
