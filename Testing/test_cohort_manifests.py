@@ -85,7 +85,7 @@ def test_every_part_receives_somebody_or_it_is_refused():
         "validation": 1,
         "test": 1,
     }
-    with pytest.raises(BadInput, match="2 people for 3 parts"):
+    with pytest.raises(BadInput, match=r"too few people \(2\) for 3 parts"):
         divided(entries(2), {"a": 1, "b": 1, "c": 1}, seed=0)
 
 

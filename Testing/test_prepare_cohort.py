@@ -22,6 +22,8 @@ from cohort_cases import (
 from dicom_builder import DEFAULT_FACTOR, write_series
 
 from AMDiffLib import prepare_cohort
+from AMDiffLib.cohorts.autopet import find_examinations
+from AMDiffLib.cohorts.examination import Companions
 from AMDiffLib.cohorts.udpet import dose_reduction
 from AMDiffLib.training.dataset import load_cohort
 from AMDiffLib.training.manifest import read_manifest
@@ -102,10 +104,21 @@ def test_the_same_command_goes_on_where_it_ended(an_autopet, tmp_path):
     assert prepare(*an_autopet, "--voxel-mm", "3") == 2, "other settings need another folder"
 
 
+def test_the_studies_of_a_patient_stay_together_wherever_the_cohort_lies(tmp_path):
+    for place in ("data/PETCT_1/a", "data/PETCT_1/b", "data/PETCT_2/a"):
+        write(a_person(0)["high"], tmp_path / place / "SUV.nii.gz")
+    found = find_examinations(tmp_path, Companions())
+    assert [(e.subject, e.patient) for e in found] == [
+        ("data__PETCT_1__a", "data/PETCT_1"),
+        ("data__PETCT_1__b", "data/PETCT_1"),
+        ("data__PETCT_2__a", "data/PETCT_2"),
+    ]
+
+
 def test_missing_labels_are_said_and_can_be_allowed(an_autopet, tmp_path):
     without_organs = [item for item in an_autopet if item not in ("--organs", tmp_path / "organs")]
     assert prepare(*without_organs) == 8
-    assert "There are no organs labels" in reasons(tmp_path / "out")["PETCT_000/01-02-2003-NA"]
+    assert "There are no labels of organs" in reasons(tmp_path / "out")["PETCT_000/01-02-2003-NA"]
     arguments = [*without_organs[:-1], tmp_path / "out2", "--unlabelled", "organs"]
     assert prepare(*arguments) == 0
     assert {case.unlabelled for case in read_manifest(tmp_path / "out2" / "manifest.json")} == {("organs",)}

@@ -50,7 +50,7 @@ def _examination(folder: Path, image: Path, companions: Companions) -> Examinati
     own_organs = next((found for name in _ORGAN_NAMES if (found := belonging_to(study, name))), None)
     return Examination(
         place=place,
-        patient=place.split("/")[0],
+        patient=place.rpartition("/")[0] or place,
         high_count=PetFile(path=image, units=SUV_UNITS),
         low_count=companions.low_count_of(
             place, lambda own: image_named(own, PET_NAME), units=companions.units or SUV_UNITS

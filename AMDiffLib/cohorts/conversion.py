@@ -116,7 +116,7 @@ def _usable_levels(examination: Examination, settings: ConversionSettings) -> li
     missing = [key for key in LABELS if getattr(examination, key) is None and key not in settings.unlabelled]
     if missing:
         raise BadInput(
-            f"There are no {' and no '.join(missing)} labels. Give the folder that holds them "
+            f"There are no labels of {' and '.join(missing)}. Give the folder that holds them "
             f"({', '.join(f'--{key} FOLDER' for key in missing)}), or allow subjects without, which serve to "
             f"train the denoiser alone (--unlabelled {','.join(missing)})."
         )

@@ -91,7 +91,7 @@ def divided(entries: Sequence[Entry], parts: Mapping[str, float], *, seed: int) 
         scanner_of.setdefault(_person(entry), str(entry.get("scanner")))
     if len(scanner_of) < len(parts):
         raise BadInput(
-            f"There are {len(scanner_of)} people for {len(parts)} parts; each part needs one at least."
+            f"The manifest has too few people ({len(scanner_of)}) for {len(parts)} parts; each needs one."
         )
     people = sorted(scanner_of)
     people = [people[index] for index in np.random.default_rng(seed).permutation(len(people))]
