@@ -25,6 +25,7 @@ from AMDiffLib import prepare_cohort
 from AMDiffLib.cohorts.autopet import find_examinations
 from AMDiffLib.cohorts.examination import Companions
 from AMDiffLib.cohorts.udpet import dose_reduction
+from AMDiffLib.image.reading import read_pet
 from AMDiffLib.training.dataset import load_cohort
 from AMDiffLib.training.manifest import read_manifest
 
@@ -277,3 +278,21 @@ def test_started_as_a_file_it_ends_with_its_exit_code(tmp_path):
     error = json.loads(done.stdout.splitlines()[-1])
     assert (error["type"], error["kind"]) == ("error", "bad_input")
     assert "cannot be read" in error["text"]
+
+
+def test_a_real_dicom_series_is_taken_as_full_dose_with_its_scanner_and_activity(pet_data, tmp_path):
+    series = pet_data / "sts001-ge-fdg" / "FDG_PET" / "image"
+    folder = tmp_path / "cohort" / "p1"
+    folder.mkdir(parents=True)
+    (folder / "Full_dose").symlink_to(series, target_is_directory=True)
+    volume = read_pet(series)
+    # The scan has one level: Poisson noise of 5 counts a voxel at SUV 1 stands for the other.
+    noisy = (np.random.default_rng(0).poisson(np.maximum(volume.suv, 0) * 5) / 5).astype(np.float32)
+    sitk.WriteImage(volume.with_array(noisy), str(folder / "1-10 dose.nii.gz"))
+    command = ["udpet", tmp_path / "cohort", "--units", "SUVbw", "--unlabelled", "organs,lesions"]
+    assert prepare(*command, "--output", tmp_path / "out") == 0
+    (case,) = read_manifest(tmp_path / "out" / "manifest.json")
+    assert (case.scanner, case.counts_percent) == ("Discovery ST", 10.0)
+    # The grid ends up to 4 mm beyond the scan: the border's values are repeated there.
+    activity = volume.suv.sum(dtype=np.float64) * volume.voxel_volume_ml
+    assert array(case.high_count).sum(dtype=np.float64) * 0.064 == pytest.approx(activity, rel=0.005)
