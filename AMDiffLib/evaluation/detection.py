@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from AMDiffLib.evaluation.metrics import NAN, dice
-from AMDiffLib.quantification.suv_metrics import voxel_volume_ml
+from AMDiffLib.quantification.grid import voxel_volume_ml
 
 SIZE_LIMITS_ML = (0.5, 1.0, 5.0)
 SIZE_NAMES = ("below 0.5 mL", "0.5 to 1 mL", "1 to 5 mL", "5 mL or more")

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from AMDiffLib.quantification.suv_metrics import voxel_volume_ml
+from AMDiffLib.quantification.grid import bounding_box, voxel_volume_ml
 
 NAN = float("nan")
 DATA_RANGE_SUV = 20.0
@@ -111,10 +111,12 @@ def hausdorff_95(found: np.ndarray, true: np.ndarray, spacing: Sequence[float]) 
     from scipy.spatial import cKDTree
 
     _same_shape(found, true)
-    size = np.asarray(spacing, float)[::-1]
-    surfaces = [_surface(np.asarray(mask) != 0) * size for mask in (found, true)]
-    if not all(len(surface) for surface in surfaces):
+    masks = [np.asarray(mask) != 0 for mask in (found, true)]
+    if not all(mask.any() for mask in masks):
         return NAN
+    box = bounding_box(masks[0] | masks[1])
+    size = np.asarray(spacing, float)[::-1]
+    surfaces = [_surface(mask[box]) * size for mask in masks]
     trees = [cKDTree(surface) for surface in surfaces]
     ways = [trees[1].query(surfaces[0])[0], trees[0].query(surfaces[1])[0]]
     return float(max(np.percentile(distances, 95) for distances in ways))

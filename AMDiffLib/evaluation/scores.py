@@ -32,8 +32,8 @@ DEFINITIONS = {
     NRMSE_MEAN: "root mean square error in the region / mean of the reference in the region",
     MEAN_BIAS: "100 x (mean in the region - mean of the reference there) / mean of the reference there",
     PSNR: "10 log10(20^2 / mean squared error), both images clipped to SUV 0 to 20",
-    SSIM: "structural similarity, both images clipped to SUV 0 to 20, data range 20, cubes of 7 voxels, mean "
-    "over the region; of the Gaussians the one with the smallest RMSE in this very body",
+    SSIM: "structural similarity to the high-count image, both clipped to SUV 0 to 20, data range 20, cubes "
+    "of 7 voxels, mean over the region; of the Gaussians the one with the smallest RMSE in this very body",
     "dice": "overlap of the model's segment with the true one; left out where there is nothing true; 'lesion "
     "of 0.5 mL or more': smaller true lesions are ignored, with what is marked on them alone",
     "hd95_mm": "95th percentile of the distances between the surfaces of the model's and the true segment, "
@@ -122,7 +122,7 @@ class CaseScorer:
     def _image_rows(self, case: EvaluationCase, denoised: np.ndarray) -> Iterator[tuple]:
         low, spacing = case.low_count.suv, case.low_count.spacing
         images = {LOW_COUNT: low, MODEL: denoised}
-        smoothest = {name: (float("inf"), low) for name in self._compared}
+        least, smoothed = float("inf"), low
         for method in (*images, *WIDTHS_MM):
             named = method in images
             image = images[method] if named else gaussian_filter(low, spacing, method)
@@ -132,13 +132,13 @@ class CaseScorer:
                 for region, found in errors.items():
                     for metric, value in dataclasses.asdict(found).items():
                         yield label, metric, region, value, reference
-                if not named and errors[BODY].nrmse_mean < smoothest[reference][0]:
-                    smoothest[reference] = errors[BODY].nrmse_mean, image
-        for reference, compared in self._compared.items():
-            for method, image in (*images.items(), (BEST_GAUSSIAN, smoothest[reference][1])):
-                similarity = ssim_map(image, self._references[reference])
-                for region in (WHOLE, BODY):
-                    yield method, SSIM, region, compared.mean_of(similarity, region), reference
+                if reference == HIGH_COUNT and not named and errors[BODY].nrmse_mean < least:
+                    least, smoothed = errors[BODY].nrmse_mean, image
+        for method, image in (*images.items(), (BEST_GAUSSIAN, smoothed)):
+            similarity = ssim_map(image, self._references[HIGH_COUNT])
+            for region in (WHOLE, BODY):
+                value = self._compared[HIGH_COUNT].mean_of(similarity, region)
+                yield method, SSIM, region, value, HIGH_COUNT
 
     def _overlap_rows(self, lesions: np.ndarray, organs: np.ndarray, spacing: tuple) -> Iterator[tuple]:
         pairs = {LESION: (lesions > 0, self._lesions > 0)}
