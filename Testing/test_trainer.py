@@ -4,100 +4,45 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-import SimpleITK as sitk
 import torch
+from matplotlib.image import imread
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from training_cases import (
+    TINY_MODEL,
+    TINY_TRAINING,
+    command,
+    environment,
+    weights_of,
+    write_cohort,
+    write_config,
+)
 
 from AMDiffLib import train
 from AMDiffLib.errors import BadInput, Cancelled
 from AMDiffLib.inference.weights import load_model
-from AMDiffLib.networks.config import COMPACT, DenoiserConfig, SegmenterConfig
 from AMDiffLib.progress import Cancellation
 from AMDiffLib.training.checkpoint import load_tensors
-from AMDiffLib.training.config import FAST_TRAINING, OptimiserConfig
+from AMDiffLib.training.config import OptimiserConfig
 from AMDiffLib.training.dataset import load_cohort, read_manifest
-from AMDiffLib.training.optimiser import learning_rate_factor
+from AMDiffLib.training.run_folder import RunFolder
 from AMDiffLib.training.run_settings import RunSettings
 from AMDiffLib.training.trainer import Trainer
-
-REPOSITORY = Path(__file__).resolve().parents[1]
-TINY_MODEL = replace(
-    COMPACT,
-    name="tiny",
-    denoiser=DenoiserConfig(channels=(8, 8, 8, 16), num_head_channels=8),
-    segmenter=SegmenterConfig(channels=4, blocks=3, d_state=2, full_resolution_channels=2),
-)
-TINY_TRAINING = replace(
-    FAST_TRAINING,
-    patch_size=16,
-    epochs=6,
-    warm_up_first_epoch=1,
-    warm_up_last_epoch=4,
-    optimiser=OptimiserConfig(ramp_steps=2),
-)
 
 
 @pytest.fixture(scope="module")
 def a_cohort(tmp_path_factory) -> Path:
-    """A manifest of three warm ellipsoids with a liver and a hot spot, at 10 and 20 % counts."""
-    folder = tmp_path_factory.mktemp("cohort")
-    random = np.random.default_rng(0)
-    z, y, x = np.mgrid[:32, :32, :32]
-    body = (z - 16) ** 2 + (y - 16) ** 2 + (x - 16) ** 2 < 14**2
-    cases = []
-    for number in range(3):
-        high = np.where(body, 1.0, 0.0)
-        organs = np.where(body & (x > 18), 2, 0)
-        lesions = ((z - 12) ** 2 + (y - 16) ** 2 + (x - 10 - number) ** 2 < 9).astype(np.uint8)
-        high = high + 1.5 * (organs == 2) + 6.0 * lesions
-        files = {"high_count": high.astype(np.float32), "organs": organs.astype(np.uint8), "lesions": lesions}
-        for level in (10, 20):
-            files["low_count"] = random.poisson(high * level).astype(np.float32) / level
-            entry = {"subject": f"case-{number}", "scanner": "toy", "counts_percent": level}
-            for key, array in files.items():
-                suffix = f"-{level}" if key == "low_count" else ""
-                entry[key] = f"{number}-{key}{suffix}.nrrd"
-                image = sitk.GetImageFromArray(array)
-                image.SetSpacing((4.0, 4.0, 4.0))
-                sitk.WriteImage(image, folder / entry[key], useCompression=True)
-            cases.append(entry)
-    manifest = folder / "manifest.json"
-    manifest.write_text(json.dumps({"format": "amdiff-manifest", "version": 1, "cases": cases}))
-    return manifest
+    return write_cohort(tmp_path_factory.mktemp("cohort"))
 
 
 @pytest.fixture(scope="module")
 def a_config(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("config") / "tiny.json"
-    path.write_text(json.dumps({"model": TINY_MODEL.to_dict(), "training": TINY_TRAINING.to_dict()}))
-    return path
-
-
-def command(manifest: Path, config: Path, output: Path, *more: str, steps: int = 6) -> list[str]:
-    return [
-        "--manifest",
-        str(manifest),
-        "--config",
-        str(config),
-        "--output",
-        str(output),
-        "--steps",
-        str(steps),
-        "--threads",
-        "1",
-        "--device",
-        "cpu",
-        "--log-every",
-        "1",
-        *more,
-    ]
+    return write_config(tmp_path_factory.mktemp("config"))
 
 
 def test_a_training_ends_with_logs_and_a_model_that_loads(a_cohort, a_config, tmp_path):
@@ -112,6 +57,10 @@ def test_a_training_ends_with_logs_and_a_model_that_loads(a_cohort, a_config, tm
             "case-2",
             "--validation-levels",
             "20",
+            "--validation-steps",
+            "4",
+            "--tensorboard",
+            "on",
         )
     )
 
@@ -125,11 +74,19 @@ def test_a_training_ends_with_logs_and_a_model_that_loads(a_cohort, a_config, tm
     assert settings["run"]["subjects"] == ["case-0", "case-1"]
     assert load_model(run / "model").config == TINY_MODEL
     with (run / "validation.csv").open() as file:
-        assert float(next(csv.DictReader(file))["body_error"]) > 0.0
+        validated = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in validated] == [4, 6]  # and the last step
+    assert float(validated[0]["body_error"]) > 0.0
+    for picture in ("losses.png", "validation.png"):
+        assert imread(run / picture).std() > 0.05
 
-
-def weights_of(run: Path) -> dict[str, torch.Tensor]:
-    return load_tensors(run / "checkpoint.safetensors")[0]
+    logged = EventAccumulator(str(run / "tensorboard")).Reload()
+    scalars = set(logged.Tags()["scalars"])
+    assert {"loss/segmentation", "schedule/warm_up", "learning_rate/denoiser"} <= scalars
+    assert {"gradient_norm/segmenter", "validation/score"} <= scalars
+    segmentation = [(event.step, event.value) for event in logged.Scalars("loss/segmentation")]
+    assert segmentation[1] == (2, pytest.approx(float(rows[1]["segmentation"]), rel=1e-5))
+    assert [event.step for event in logged.Images("validation/scan")] == [4, 6]
 
 
 def test_a_stopped_and_resumed_training_ends_with_the_same_weights(a_cohort, tmp_path):
@@ -159,8 +116,7 @@ def test_a_stopped_and_resumed_training_ends_with_the_same_weights(a_cohort, tmp
 def test_a_killed_training_resumes_from_its_last_checkpoint_to_the_same_weights(a_cohort, a_config, tmp_path):
     arguments = [sys.executable, "-m", "AMDiffLib.train"]
     killed = command(a_cohort, a_config, tmp_path / "killed", "--checkpoint-minutes", "0")
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
-    process = subprocess.Popen([*arguments, *killed], stdout=subprocess.PIPE, text=True, env=environment)
+    process = subprocess.Popen([*arguments, *killed], stdout=subprocess.PIPE, text=True, env=environment())
     for line in process.stdout:
         if line.startswith("step 3/"):
             process.kill()
@@ -171,9 +127,44 @@ def test_a_killed_training_resumes_from_its_last_checkpoint_to_the_same_weights(
 
     assert train.main([*killed, "--resume"]) == 0
     assert train.main(command(a_cohort, a_config, tmp_path / "unbroken")) == 0
+    with (tmp_path / "killed" / "losses.csv").open() as file:
+        assert [row["step"] for row in csv.DictReader(file)] == list("123456")
 
     unbroken, resumed = weights_of(tmp_path / "unbroken"), weights_of(tmp_path / "killed")
     assert all(torch.equal(unbroken[name], resumed[name]) for name in unbroken)
+
+
+def test_a_run_is_repeated_by_its_seed(a_cohort, tmp_path):
+    subjects = load_cohort(read_manifest(a_cohort))
+
+    def trained(folder: str, seed: int) -> dict[str, torch.Tensor]:
+        settings = RunSettings(output=tmp_path / folder, steps=2, seed=seed, say=lambda text: None)
+        training = replace(TINY_TRAINING, epochs=2, warm_up_first_epoch=1, warm_up_last_epoch=2)
+        Trainer(TINY_MODEL, training, settings, subjects).run()
+        return weights_of(tmp_path / folder)
+
+    first, again, other = trained("first", 3), trained("again", 3), trained("other", 4)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(
+        first["model.denoiser.unet.conv_in.conv.weight"], other["model.denoiser.unet.conv_in.conv.weight"]
+    )
+
+
+def test_best_weights_that_are_newer_than_the_checkpoint_keep_their_score(a_cohort, tmp_path):
+    subjects = load_cohort(read_manifest(a_cohort))
+    settings = RunSettings(output=tmp_path, steps=2, say=lambda text: None)
+    stop = Cancellation()
+    stop.request("nothing to do")
+    trainer = Trainer(TINY_MODEL, TINY_TRAINING, settings, subjects, cancellation=stop)
+    with pytest.raises(Cancelled):
+        trainer.run()
+    facts = {"subjects": [s.name for s in subjects], "processes": 1}
+    folder = RunFolder(settings, TINY_MODEL, TINY_TRAINING, **facts)
+    folder.save_best(trainer.average, 1, {"score": 0.25})
+
+    progress = folder.restore(trainer.model, trainer.average, trainer.optimiser, resume=True)
+
+    assert (progress.step, progress.best_step, progress.best_score) == (0, 1, 0.25)
 
 
 def test_the_loss_falls_on_the_cohort(a_cohort, tmp_path):
@@ -198,15 +189,6 @@ def test_a_run_is_not_resumed_with_other_settings(a_cohort, a_config, tmp_path, 
     assert train.main(command(a_cohort, a_config, tmp_path, steps=1)) == 0
     assert train.main(command(a_cohort, a_config, tmp_path, "--resume", "--seed", "5", steps=1)) == 2
     assert "seed 0, now 5" in capsys.readouterr().err
-
-
-def test_learning_rates_fall_as_configured():
-    step_down = OptimiserConfig(schedule="half_time_step", ramp_steps=0)
-    assert [learning_rate_factor(step_down, 0, p) for p in (0.0, 0.49, 0.5, 0.99)] == [1.0, 1.0, 0.1, 0.1]
-    cosine = OptimiserConfig(ramp_steps=4, final_fraction=0.1)
-    assert learning_rate_factor(cosine, 0, 0.0) == 0.25
-    assert learning_rate_factor(cosine, 10, 0.5) == pytest.approx(0.55)
-    assert learning_rate_factor(cosine, 10, 1.0) == pytest.approx(0.1)
 
 
 def test_each_stage_trains_its_parts_and_keeps_the_others(a_cohort, a_config, tmp_path):

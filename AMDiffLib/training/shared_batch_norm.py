@@ -3,8 +3,23 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
+from torch import Tensor, distributed, nn
+
+
+class _SumOverProcesses(torch.autograd.Function):
+    """The sum that every process has, whose gradient is the sum of what each of them makes of it."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        summed = x.clone()
+        distributed.all_reduce(summed)
+        return summed
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> Tensor:
+        summed = gradient.contiguous().clone()
+        distributed.all_reduce(summed)
+        return summed
 
 
 class SharedBatchNorm3d(nn.BatchNorm3d):
@@ -19,12 +34,10 @@ class SharedBatchNorm3d(nn.BatchNorm3d):
             return super().forward(x)
         over = (0, 2, 3, 4)
         voxels = x.float()
-        # Of every process, since the number of voxels may differ among them.
-        sums = all_reduce(torch.cat([voxels.sum(over), voxels.new_tensor([x.numel() // x.shape[1]])]))
-        count = sums[-1].detach()
-        mean = sums[:-1] / count
+        count = x.numel() // x.shape[1] * distributed.get_world_size()
+        mean = _SumOverProcesses.apply(voxels.sum(over)) / count
         centred = voxels - mean.view(1, -1, 1, 1, 1)
-        variance = all_reduce(centred.square().sum(over)) / count
+        variance = _SumOverProcesses.apply(centred.square().sum(over)) / count
         with torch.no_grad():
             self.num_batches_tracked += 1
             self.running_mean.lerp_(mean, self.momentum)
