@@ -12,7 +12,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 if __package__ in (None, ""):  # started as a file, as by Slicer --python-script
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -21,6 +21,9 @@ from AMDiffLib import cancellation, command
 from AMDiffLib.errors import Cancelled
 from AMDiffLib.options import add_scan_options, add_stop_option
 from AMDiffLib.progress import Cancellation, JsonLinesReporter, SilentReporter
+
+if TYPE_CHECKING:
+    from AMDiffLib.inference.envelope import Envelope
 
 SCAN_PACKAGES = ("numpy", "SimpleITK", "scipy", "pydicom")
 DEVICE_PACKAGES = ("torch",)
@@ -42,6 +45,11 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("input", metavar="INPUT", nargs="?", help="DICOM folder or file, NRRD, NIfTI or MetaImage")
     add_scan_options(p)
+    p.add_argument(
+        "--model",
+        metavar="NAME|FOLDER",
+        help="the model whose training the scan is held against (default: the installed one)",
+    )
     p.add_argument("--devices", action="store_true", help="describe this computer's processors")
     p.add_argument("--json", action="store_true", help="one JSON object a line on stdout instead of text")
     add_stop_option(p)
@@ -78,7 +86,12 @@ def _describe(arguments: argparse.Namespace, reporter: SilentReporter) -> None:
         command.require_packages(*SCAN_PACKAGES)
         from AMDiffLib.description.scan import describe_scan
 
-        facts["scan"] = describe_scan(arguments.input, units=arguments.units, series_uid=arguments.series_uid)
+        facts["scan"] = describe_scan(
+            arguments.input,
+            units=arguments.units,
+            series_uid=arguments.series_uid,
+            envelope=_envelope(arguments.model),
+        )
         reporter.check_cancelled()
     if arguments.devices:
         command.require_packages(*DEVICE_PACKAGES)
@@ -87,6 +100,16 @@ def _describe(arguments: argparse.Namespace, reporter: SilentReporter) -> None:
         facts["devices"] = describe_devices()
         reporter.check_cancelled()
     reporter.done(**facts)
+
+
+def _envelope(model: str | None) -> Envelope | None:
+    """What the model was trained on; None where none is asked for and the default is not installed."""
+    from AMDiffLib.inference.envelope import Envelope
+    from AMDiffLib.inference.weights import DEFAULT_MODEL, installed_models, read_config
+
+    if model is None and DEFAULT_MODEL not in installed_models():
+        return None
+    return Envelope.of_model(read_config(model or DEFAULT_MODEL))
 
 
 class _TextReporter(SilentReporter):

@@ -154,7 +154,7 @@ def train(settings: argparse.Namespace, cancellation: Cancellation) -> None:
     from AMDiffLib.training.processes import joined
 
     if settings.export is not None:
-        print(f"wrote {export_run(settings.output, settings.export)}")
+        print(f"wrote {export_run(settings.output, settings.export, manifest=settings.manifest)}")
         return
     if settings.threads:
         torch.set_num_threads(settings.threads)
@@ -204,7 +204,8 @@ def _train_with(processes: Processes, settings: argparse.Namespace, cancellation
     )
     trainer.run(resume=settings.resume)
     if processes.leads:
-        say(f"wrote {export_run(settings.output, settings.output / 'model')}")
+        folder = export_run(settings.output, settings.output / "model", manifest=settings.manifest)
+        say(f"wrote {folder}")
 
 
 def _cohort(

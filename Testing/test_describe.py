@@ -39,7 +39,7 @@ def description_of(*arguments, **options):
 
 
 def a_dicom_study(folder: Path, **changes) -> Path:
-    counts = np.random.default_rng(0).integers(1, 3000, (12, 16, 16))
+    counts = np.random.default_rng(0).integers(1, 3000, (30, 32, 36))
     write_series(folder, counts, PatientSize="1.80", PatientSex="F", **changes)
     return folder
 
@@ -48,7 +48,7 @@ def test_a_dicom_scan_is_described_by_its_headers(tmp_path):
     scan = description_of(a_dicom_study(tmp_path / "Jürgen Müller"))["scan"]
     assert scan["tracer"] == "FDG -- fluorodeoxyglucose"
     assert (scan["manufacturer"], scan["model"]) == ("ACME", "Tomograph")
-    assert scan["matrix"] == [16, 16, 12]
+    assert scan["matrix"] == [36, 32, 30]
     assert scan["spacing"] == pytest.approx([5.0, 4.0, 3.0])
     assert scan["injected_dose_bq"] == 350e6
     assert scan["uptake_minutes"] == 60

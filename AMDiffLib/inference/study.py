@@ -109,6 +109,7 @@ def process_study(
             f"The input is a {volume.source['format']} file; DICOM objects (--dicom) can only be made for a "
             "DICOM series. Give the series, or leave them out."
         )
+    _hold_against_training(volume, model, reporter)
     from AMDiffLib.inference.pipeline import denoise_and_segment
     from AMDiffLib.inference.provenance import count_facts, uncertainty_facts
     from AMDiffLib.inference.result_files import REPORT, write_report, write_results
@@ -161,6 +162,17 @@ def process_study(
         report()
     reporter.check_cancelled()
     return [*files, REPORT]
+
+
+def _hold_against_training(volume: PetVolume, model: LoadedModel, reporter: SilentReporter) -> None:
+    """Warn of what is outside the model's envelope; refuse, as BadInput, what no model can make sense of."""
+    from AMDiffLib.description.measures import ScanMeasures
+    from AMDiffLib.inference.envelope import Envelope, outside, refuse_meaningless
+
+    measures = ScanMeasures.of(volume)
+    refuse_meaningless(measures)
+    for text in outside(measures, Envelope.of_model(model.config)):
+        reporter.warning(text)
 
 
 def _export(folder: Path, source: Source, options: ExportOptions, reporter: PartOfJob) -> list[str]:

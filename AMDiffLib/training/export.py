@@ -14,6 +14,7 @@ from AMDiffLib.inference.weights import WEIGHTS, check_model, save_model
 from AMDiffLib.networks.amdiff import AMDiff
 from AMDiffLib.networks.config import AMDiffConfig
 from AMDiffLib.training.checkpoint import load_tensors
+from AMDiffLib.training.envelope import state_envelope_of_training
 from AMDiffLib.training.run_settings import BEST_NAME, LAST_NAME
 
 
@@ -37,11 +38,13 @@ def part_of(weights: dict[str, Tensor], part: str) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in weights.items() if name.partition(".")[0] == part}
 
 
-def export_run(run: Path, folder: Path, card_text: str | None = None) -> Path:
+def export_run(
+    run: Path, folder: Path, card_text: str | None = None, *, manifest: Path | None = None
+) -> Path:
     """Write the averaged weights of `run` (best validated, else last) as a model folder, in float16.
 
-    Works while the run is still going. Returns `folder`; raises BadInput if the run has not saved weights
-    yet.
+    With the `manifest` it was trained with, the model states its envelope: what scans it knows. Works while
+    the run is still going. Returns `folder`; raises BadInput if the run has not saved weights yet.
     """
     tensors, content = saved_weights(run)
     model = AMDiff(AMDiffConfig.from_dict(content["model"]))
@@ -50,4 +53,6 @@ def export_run(run: Path, folder: Path, card_text: str | None = None) -> Path:
     training: dict[str, Any] = {"step": content["step"], "validation": content["figures"]}
     training |= {"settings": settings["training"], "run": settings["run"]}
     save_model(model, folder, card_text, {"training": training}, half_precision=True)
+    if manifest is not None:
+        state_envelope_of_training(folder, manifest)
     return folder
