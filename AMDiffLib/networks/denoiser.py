@@ -20,8 +20,8 @@ class Denoiser(nn.Module):
         super().__init__()
         unet = DiffusionModelUNet(
             spatial_dims=3,
-            in_channels=2,
-            out_channels=1,
+            in_channels=2 * config.shuffle**3,
+            out_channels=config.shuffle**3,
             channels=config.channels,
             attention_levels=config.attention_levels,
             num_res_blocks=config.num_res_blocks,
@@ -29,6 +29,7 @@ class Denoiser(nn.Module):
             num_head_channels=config.num_head_channels,
             use_flash_attention=config.flash_attention,
         )
+        self.shuffle = config.shuffle
         self.unet = with_fast_group_norms(unet)
         last = self.unet.out[-1].conv
         nn.init.zeros_(last.weight)
@@ -36,4 +37,27 @@ class Denoiser(nn.Module):
 
     def forward(self, x_t: Tensor, low_count: Tensor, t: Tensor) -> Tensor:
         """Return the prediction for `x_t` and `low_count`, all (B, 1, D, H, W) and normalised, and t (B,)."""
-        return self.unet(torch.cat([x_t, low_count], dim=1), timesteps=t)
+        images = blocks_to_channels(torch.cat([x_t, low_count], dim=1), self.shuffle)
+        return channels_to_blocks(self.unet(images, timesteps=t), self.shuffle)
+
+
+def blocks_to_channels(image: Tensor, side: int) -> Tensor:
+    """Return (B, C side^3, D/side, H/side, W/side): each block of side^3 voxels as channels."""
+    if side == 1:
+        return image
+    batch, channels, *size = image.shape
+    split = image.reshape(batch, channels, *(n for whole in size for n in (whole // side, side)))
+    blocks = split.permute(0, 1, 3, 5, 7, 2, 4, 6).reshape(
+        batch, channels * side**3, *(whole // side for whole in size)
+    )
+    return blocks.contiguous(memory_format=torch.channels_last_3d)
+
+
+def channels_to_blocks(blocks: Tensor, side: int) -> Tensor:
+    """Return (B, C, D side, H side, W side): the inverse of `blocks_to_channels`."""
+    if side == 1:
+        return blocks
+    batch, channels, *size = blocks.shape
+    split = blocks.reshape(batch, channels // side**3, side, side, side, *size)
+    joined = split.permute(0, 1, 5, 2, 6, 3, 7, 4)
+    return joined.reshape(batch, channels // side**3, *(side * n for n in size))

@@ -153,7 +153,7 @@ PAPER_TRAINING = TrainingConfig(
 
 # A denoiser learns from small patches, many of them; revision comes with it, so that it keeps the counts.
 DENOISER_TRAINING = TrainingConfig(
-    warm_up_first_epoch=0, warm_up_last_epoch=1, trained=("denoiser", "revision")
+    batch_size=4, warm_up_first_epoch=0, warm_up_last_epoch=1, trained=("denoiser", "revision")
 )
 
 # Organs are told apart by where they lie: patches that hold half a trunk teach that, small ones do not.
