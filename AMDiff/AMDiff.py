@@ -59,6 +59,7 @@ _PARTS = (
     "trust_facts",
     "choices",
     "segment_voxels",
+    "count_comparison",
     "scene_measurement",
     "import_check",
     "reading_layout",

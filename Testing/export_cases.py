@@ -7,11 +7,16 @@ from pathlib import Path
 
 import numpy as np
 from dicom_builder import write_series
+from trust_cases import a_calibration, an_sd_map
 
 from AMDiffLib.image.reading import read_pet
 from AMDiffLib.image.volume import PetVolume
 from AMDiffLib.image.writing import write_denoised, write_segmentation
-from AMDiffLib.quantification.measurements import measure
+from AMDiffLib.quantification.anatomy import Anatomy
+from AMDiffLib.quantification.count_consistency import NOT_SUPPORTED
+from AMDiffLib.quantification.intervals import Uncertainty
+from AMDiffLib.quantification.lesion_regions import regions_of
+from AMDiffLib.quantification.measurements import measure_anatomy
 
 # Uneven, as of a real scanner that rounds its positions.
 POSITIONS = [0.0, 3.2, 6.5, 9.8, 13.0, 16.3, 19.6, 22.8, 26.1, 29.4, 32.6, 35.9]
@@ -33,6 +38,18 @@ STUDY = {
     "NumberOfSlices": SHAPE[0],
     "FrameReferenceTime": "60000",
     "ImageIndex": 1,
+}
+
+
+WARNING = "Of the low-count image, 1 hot spot cannot be found in the denoised one."
+REMOVED = {
+    "centroid_l_mm": -12.0,
+    "centroid_p_mm": 34.0,
+    "centroid_s_mm": -56.0,
+    "volume_ml": 1.5,
+    "low_count_suv_max_g_per_ml": 5.25,
+    "suv_max_g_per_ml": 1.1,
+    "count_z": -7.5,
 }
 
 
@@ -70,15 +87,24 @@ def organs_of(shape: tuple[int, int, int] = SHAPE) -> np.ndarray:
     return organs
 
 
-def results_of(folder: Path, volume: PetVolume) -> Path:
-    """Write what denoise_segment would of `volume`, with a denoised image and segments of our making."""
+def results_of(folder: Path, volume: PetVolume, *, bias: float = 0.0) -> Path:
+    """Write what denoise_segment would of `volume`, with a denoised image and segments of our making.
+
+    `bias` shifts the logarithm of the intervals, and the counts do not support lesion 2.
+    """
     folder.mkdir(parents=True)
     denoised, lesions, organs = denoised_of(), lesions_of(), organs_of()
     write_denoised(folder / "denoised.nrrd", volume, denoised)
     write_segmentation(folder / "segmentation.seg.nrrd", volume, lesions, organs)
-    measurements = measure(denoised, lesions, organs, volume=volume)
-    low_count = measure(volume.suv, lesions, organs, volume=volume)
+    anatomy = Anatomy.of(regions_of(lesions), organs, volume)
+    uncertainty = Uncertainty(sd=an_sd_map(denoised), calibration=a_calibration(bias=bias))
+    measurements = measure_anatomy(denoised, anatomy, uncertainty=uncertainty)
+    low_count = measure_anatomy(volume.suv, anatomy)
     measurements.to_json(folder / "measurements.json", low_count)
+    content = json.loads((folder / "measurements.json").read_text())
+    content["lesions"][0] |= {"count_z": 0.4, "count_check": ""}
+    content["lesions"][1] |= {"count_z": 5.23, "count_check": NOT_SUPPORTED}
+    (folder / "measurements.json").write_text(json.dumps(content))
     measurements.to_csv(folder / "measurements.csv", low_count)
     report = {
         "format": "amdiff-report",
@@ -86,7 +112,9 @@ def results_of(folder: Path, volume: PetVolume) -> Path:
         "input": dict(volume.source),
         "model": {"name": "amdiff-test", "sha256": WEIGHTS},
         "run": {"steps": 1},
-        "warnings": [],
+        "uncertainty": {"intervals": {"confidence": 0.9, "reference": "high_count"}},
+        "count_consistency": {"removed_hot_spots": [REMOVED]},
+        "warnings": [WARNING],
     }
     (folder / "report.json").write_text(json.dumps(report))
     return folder

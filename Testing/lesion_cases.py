@@ -11,12 +11,16 @@ import slicer
 import vtk
 from AMDiffModule.node_marks import mark_as_suv
 from AMDiffModule.scene_import import import_results
+from trust_cases import a_calibration, an_sd_map
 from vtk.util.numpy_support import vtk_to_numpy
 
 from AMDiffLib.image.volume import PetVolume
 from AMDiffLib.inference.pipeline import Result
+from AMDiffLib.inference.provenance import count_facts, uncertainty_facts
 from AMDiffLib.inference.result_files import write_report, write_results
 from AMDiffLib.progress import SilentReporter
+from AMDiffLib.quantification.count_consistency import CountConsistency
+from AMDiffLib.quantification.removed_uptake import removed_hot_spots
 
 SHAPE = (36, 32, 34)  # z, y, x
 SPACING = (4.0, 4.0, 5.0)
@@ -25,6 +29,9 @@ IJK_TO_RAS = np.array(
     [[-4.0, 0.0, 0.0, 60.0], [0.0, -4.0, 0.0, 50.0], [0.0, 0.0, 5.0, -300.0], [0.0, 0.0, 0.0, 1.0]]
 )
 LIVER, AORTA = 2, 8
+REMOVED = np.s_[8:11, 24:27, 5:8]
+"""A hot spot of SUV 5 in the input of a doubtful result, which its output lacks."""
+WARNING = "The voxels are larger than those that the model was trained on."
 DENOISING = 0.9
 """The denoised volume is the low-count one times this, so that the two are told apart."""
 
@@ -56,21 +63,35 @@ def low_count_suv(seed: int = 0) -> np.ndarray:
     return (suv * noise).astype(np.float32)
 
 
-def add_patient(scene, *, name: str = "PET", seed: int = 0, **source):
+def add_patient(scene, *, name: str = "PET", seed: int = 0, doubtful: bool = False, **source):
     """Add a PET node and import the results of a job on it; returns ResultNodes.
 
-    `source` is added to what the report says of the input.
+    `source` is added to what the report says of the input. A `doubtful` result has a lesion that the counts
+    do not support, the one of 27 voxels, and has removed the hot spot `REMOVED` of the input.
     """
-    pet = slicer.util.addVolumeFromArray(low_count_suv(seed), ijkToRAS=IJK_TO_RAS, name=name)
+    pet = slicer.util.addVolumeFromArray(_images(seed, doubtful)[0], ijkToRAS=IJK_TO_RAS, name=name)
     mark_as_suv(pet)
-    return import_results(scene, pet, Path(job_results(seed, tuple(source.items())).name))
+    results = job_results(seed, tuple(source.items()), doubtful=doubtful)
+    return import_results(scene, pet, Path(results.name))
+
+
+def _images(seed: int, doubtful: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return the low-count and the denoised SUV."""
+    suv = low_count_suv(seed)
+    denoised = (suv * DENOISING).astype(np.float32)
+    if doubtful:
+        suv[REMOVED] = 5.0
+        denoised[26:29, 14:17, 4:7] *= 5.0
+    return suv, denoised
 
 
 @cache
-def job_results(seed: int, source: tuple[tuple[str, object], ...]) -> TemporaryDirectory:
+def job_results(
+    seed: int, source: tuple[tuple[str, object], ...], *, doubtful: bool = False
+) -> TemporaryDirectory:
     """Write the results of a job by its own functions, once for all tests."""
     folder = TemporaryDirectory()
-    suv = low_count_suv(seed)
+    suv, denoised = _images(seed, doubtful)
     volume = PetVolume(
         suv=suv,
         spacing=SPACING,
@@ -78,11 +99,21 @@ def job_results(seed: int, source: tuple[tuple[str, object], ...]) -> TemporaryD
         direction=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0),
         source={"path": "PET.nrrd", **dict(source)},
     )
-    denoised = (suv * DENOISING).astype(np.float32)
-    result = Result(denoised=denoised, lesions=lesion_mask(), organs=organ_labels())
-    files = write_results(Path(folder.name), volume, result, SilentReporter())
-    config = {"name": "none", "sha256": "0" * 64, "model": {}}
-    write_report(Path(folder.name), volume, model_config=config, run={}, warnings=[], files=files)
+    result = Result(denoised=denoised, lesions=lesion_mask(), organs=organ_labels(), sd=an_sd_map(denoised))
+    calibration = a_calibration()
+    consistency = CountConsistency.of(suv, denoised, SPACING)
+    removed = removed_hot_spots(consistency, suv, denoised, volume)
+    files = write_results(Path(folder.name), volume, result, SilentReporter(), calibration, consistency)
+    write_report(
+        Path(folder.name),
+        volume,
+        model_config={"name": "none", "sha256": "0" * 64, "model": {}},
+        run={},
+        uncertainty=uncertainty_facts(result, calibration),
+        count_consistency=count_facts(consistency, removed, seconds=0.0),
+        warnings=[WARNING],
+        files=files,
+    )
     return folder
 
 

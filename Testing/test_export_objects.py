@@ -11,10 +11,12 @@ import pydicom
 import pytest
 import SimpleITK as sitk
 import slicerio
-from export_cases import POSITIONS, a_case, lesions_of, organs_of
+from export_cases import POSITIONS, WARNING, a_case, a_source, lesions_of, organs_of, results_of
+from trust_cases import HIGH, LOW
 
 from AMDiffLib.errors import BadInput
 from AMDiffLib.export.bundle import ExportRequest, write_export
+from AMDiffLib.image.reading import read_pet
 from AMDiffLib.progress import SilentReporter
 
 EVERYTHING = ExportRequest(dicom=frozenset({"sr"}))
@@ -185,6 +187,57 @@ def test_the_report_holds_the_measured_values_in_coded_units(report, case):
     values = values_of(groups["liver"])
     assert values["SUVbw", "Mean"] == (pytest.approx(liver["suv_mean_g_per_ml"], rel=1e-12), "{SUVbw}g/ml")
     assert values["Volume", None] == (pytest.approx(liver["volume_ml"], rel=1e-12), "ml")
+
+
+def uncertainty_of(group) -> dict[tuple, list]:
+    """Lower and upper range of uncertainty of each number of a group, with their unit."""
+    found = {}
+    for item in group.get_measurements():
+        ranges = [
+            (each.name.value, each.value, each.unit.value)
+            for each in item[0].get("ContentSequence", ())
+            if each.RelationshipType == "HAS PROPERTIES"
+        ]
+        found[item.name.meaning, item.derivation.meaning if item.derivation else None] = sorted(ranges)
+    return found
+
+
+def texts_in(dataset) -> list[str]:
+    """All texts of a report."""
+    return [str(element.value) for element in dataset.iterall() if element.keyword == "TextValue"]
+
+
+def test_intervals_are_ranges_of_measurement_uncertainty_in_the_unit_of_the_value(report, case):
+    """Codes of CID 225: 371886008 for the upper range, 371885007 for the lower."""
+    rows = {row["name"]: row for row in json.loads((case[1] / "measurements.json").read_text())["lesions"]}
+    for name, row in rows.items():
+        found = uncertainty_of(groups_of(report)[name])
+        for quantity, value, unit in (
+            (("SUVbw", "Maximum"), row["suv_max_g_per_ml"], "{SUVbw}g/ml"),
+            (("Metabolic Volume", None), row["mtv_ml"], "ml"),
+            (("Total Lesion Glycolysis", None), row["tlg_g"], "g"),
+        ):
+            assert found[quantity] == [
+                ("371885007", pytest.approx(value * (1 - LOW)), unit),
+                ("371886008", pytest.approx(value * (HIGH - 1)), unit),
+            ]
+    assert uncertainty_of(groups_of(report)["liver"])["Volume", None] == []
+
+
+def test_an_interval_that_leaves_the_value_out_is_not_written_as_a_range_of_it(tmp_path):
+    """The model is biased by more than the interval is wide: there is no range around the value."""
+    source = a_source(tmp_path / "source")
+    results = results_of(tmp_path / "results", read_pet(source), bias=0.3)
+    report = hd.sr.srread(export(tmp_path / "out", source, results) / "measurements_sr.dcm")
+    assert uncertainty_of(groups_of(report)["Lesion 1"])["SUVbw", "Maximum"] == []
+
+
+def test_what_has_no_code_is_said_in_words(report):
+    said = texts_in(report)
+    assert any("90 % intervals" in text and "false lesions" in text for text in said)
+    assert "Lesion 2: not supported by the counts (z +5.2)" in said
+    assert WARNING in said
+    assert not any(text.startswith("Lesion 1:") for text in said)
 
 
 def test_the_totals_are_the_sums_over_the_lesions(report, case):

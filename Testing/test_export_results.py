@@ -14,8 +14,9 @@ from typing import ClassVar
 
 import pytest
 import SimpleITK as sitk
-from export_cases import IDENTITY, STUDY, a_case, denoised_of, lesions_of
+from export_cases import IDENTITY, REMOVED, STUDY, WARNING, a_case, denoised_of, lesions_of
 from matplotlib.text import Text
+from trust_cases import HIGH, LOW
 
 from AMDiffLib.errors import BadInput
 from AMDiffLib.export.bundle import ExportRequest, patient_lines
@@ -25,6 +26,7 @@ from AMDiffLib.export.source_series import read_source_series
 from AMDiffLib.export_results import Job, parser
 from AMDiffLib.image.reading import read_pet
 from AMDiffLib.progress import SilentReporter
+from AMDiffLib.quantification.count_consistency import NOT_SUPPORTED
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # Parts of the patient's identity that would be found in a text, whatever its form.
@@ -127,6 +129,19 @@ def test_every_row_of_the_table_says_that_it_is_not_for_diagnosis(finished, case
     assert float(lesions[0]["mtv_ml"]) == pytest.approx(48 * 20 * 35.9 / 11 / 1000, rel=1e-5)
 
 
+def test_the_table_has_intervals_count_checks_and_what_was_removed(finished):
+    with (finished[2] / "measurements.csv").open(newline="", encoding="utf-8-sig") as file:
+        rows = {row["name"]: row for row in csv.DictReader(file)}
+    assert float(rows["Lesion 1"]["suv_max_low_g_per_ml"]) == pytest.approx(
+        LOW * float(rows["Lesion 1"]["suv_max_g_per_ml"]), rel=1e-4
+    )
+    assert [rows[name]["count_check"] for name in ("Lesion 1", "Lesion 2")] == ["", NOT_SUPPORTED]
+    removed = rows["Removed 1"]
+    assert removed["kind"] == "removed hot spot" and "Not for diagnosis" in removed["notice"]
+    assert float(removed["low_count_suv_max_g_per_ml"]) == REMOVED["low_count_suv_max_g_per_ml"]
+    assert float(removed["centroid_p_mm"]) == REMOVED["centroid_p_mm"]
+
+
 def texts_of(results, **options):
     figure = draw_page(results, now=datetime(2024, 3, 11, 12, 30), **options)
     figure.canvas.draw()
@@ -141,7 +156,8 @@ def test_the_page_shows_pictures_measurements_and_what_made_them(case):
         "Low-count input", "Denoised (AI, synthetic)", "Lesion 1", "liver", "near",
         f"{row['suv_max_g_per_ml']:.2f}", f"{row['suv_peak_g_per_ml']:.2f}", f"{row['tlg_g']:.1f}",
         "All 2 lesions", "ACME Tomograph", "350 MBq", "60 min uptake", "AMDiff amdiff-test, version 9.8.7",
-        "2024-03-11 12:30", DISCLAIMER,
+        "2024-03-11 12:30", DISCLAIMER, "⚠ Lesion 2", "not supported by the counts (z +5.2)", WARNING,
+        f"{row['tlg_g']:.1f} ({row['tlg_g'] * LOW:.1f}–{row['tlg_g'] * HIGH:.1f})", "false lesions",
     ):  # fmt: skip
         assert expected in words, expected
     images = [image for axes in figure.axes for image in axes.get_images()]

@@ -8,15 +8,27 @@ from types import SimpleNamespace
 import pytest
 import slicer
 from AMDiffModule import segment_statistics
-from AMDiffModule.lesion_marks import rejected_as
+from AMDiffModule.lesion_marks import add_lesion, rejected_as
 from AMDiffModule.patient_facts import facts_of
 from AMDiffModule.scene_import import find_results
-from lesion_cases import VOXEL_ML, add_patient, box, cells, paint
+from AMDiffModule.trust_facts import warnings_of
+from lesion_cases import (
+    DENOISING,
+    VOXEL_ML,
+    WARNING,
+    add_patient,
+    box,
+    cells,
+    lesion_mask,
+    low_count_suv,
+    paint,
+)
 from qt_stand_ins import QTimer, process_events
 from slicer_host import open_host
 from slicer_stand_ins import open_module
+from trust_cases import HIGH, LOW, VOLUMES_ML
 
-USE, NAME, SITE, SUV_MAX = range(4)
+USE, NAME = range(2)
 
 
 class Unanswered:
@@ -65,6 +77,10 @@ def text(a_module, row: int, column: int) -> str:
     return a_module.ui.lesionTableView.node.GetCellText(row, column)
 
 
+def cell(a_module, row: int, title: str) -> str:
+    return text(a_module, row, titles(a_module).index(title))
+
+
 def titles(a_module) -> list[str]:
     node = a_module.ui.lesionTableView.node
     return [node.GetColumnTitle(node.GetColumnName(column)) for column in range(node.GetNumberOfColumns())]
@@ -79,13 +95,14 @@ def test_the_table_has_a_row_per_lesion_with_low_count_and_denoised_values(a_mod
     assert a_module.ui.lesionTableView.node.GetNumberOfRows() == 3
     assert [text(a_module, row, NAME) for row in range(3)] == ["Lesion 1", "Lesion 2", "Lesion 3"]
     assert text(a_module, 0, USE) == "✓"
-    low, denoised = (float(part) for part in text(a_module, 0, SUV_MAX).split(" | "))
+    low, denoised = (float(part.split()[0]) for part in cell(a_module, 0, "SUVmax").split(" | "))
     assert low == pytest.approx(float(measured["low_count_suv_max_g_per_ml"]), abs=0.051)
     assert denoised == pytest.approx(float(measured["suv_max_g_per_ml"]), abs=0.051)
-    assert titles(a_module)[:6] == ["Use", "Lesion", "Site", "SUVmax", "SUVpeak", "MTV [mL]"]
+    shown = [title for title in titles(a_module) if title != "Counts"]
+    assert shown[:6] == ["Use", "Lesion", "Site", "SUVmax", "SUVpeak", "MTV [mL]"]
     assert "Deauville" not in titles(a_module)
     assert "3 of 3 lesions accepted" in a_module.ui.lesionTotalsLabel.text
-    assert f"TMTV {99 * VOXEL_ML:.1f} mL" in a_module.ui.lesionTotalsLabel.text
+    assert f"TMTV {99 * VOXEL_ML:.1f}" in a_module.ui.lesionTotalsLabel.text
 
 
 def test_the_panels_table_is_not_saved_and_not_listed(a_module, nodes):
@@ -129,7 +146,7 @@ def test_the_table_follows_an_edit_without_holding_it_up(a_module, nodes):
     process_events()  # the hand has not rested yet
     assert a_module.ui.lesionTotalsLabel.text == "Measuring..."
     wait(a_module)
-    assert f"{24 * VOXEL_ML:.1f}" in [text(a_module, row, 5) for row in range(3)]
+    assert f"{24 * VOXEL_ML:.1f}" in [cell(a_module, row, "MTV [mL]").split()[0] for row in range(3)]
     assert a_module.panel._timer not in QTimer.running
 
 
@@ -250,3 +267,47 @@ def test_nodes_removed_during_a_measurement_end_it(a_module, nodes):
 def test_the_segment_statistics_plugin_is_registered_once_the_application_has_started(a_module):
     a_module.module.AMDiff(SimpleNamespace())
     assert segment_statistics.register in slicer.app.startupCompleted.slots
+
+
+def test_values_have_their_interval_and_the_tooltip_says_what_it_covers(a_module, nodes):
+    value = DENOISING * low_count_suv()[lesion_mask() & box(slice(0, 36), slice(4, 8), slice(4, 7))].max()
+    shown = f"{value:.1f} ({value * LOW:.1f}–{value * HIGH:.1f})"
+    lesion = next(row for row in range(3) if cell(a_module, row, "MTV [mL]").startswith("4.8"))
+    assert cell(a_module, lesion, "SUVmax").endswith(f" | {shown}")
+    assert f"TMTV {99 * VOXEL_ML:.1f} ({99 * VOXEL_ML * LOW:.1f}–" in a_module.ui.lesionTotalsLabel.text
+    tip = a_module.ui.lesionTableView.node.GetColumnDescription("SUVmax")
+    for said in ("90 %", "full scan time", "simulated PET (3 simulated people)", "false lesions"):
+        assert said in tip
+    assert a_module.ui.lesionTableView.node.GetColumnDescription("Site") == ""
+
+
+def test_a_lesion_drawn_or_changed_by_hand_has_an_interval_with_a_star_and_a_remark(a_module, nodes):
+    assert "*" not in cell(a_module, 0, "SUVmax")
+    paint(nodes, "lesion_2", box(slice(26, 30), slice(13, 17), slice(4, 8)))
+    paint(nodes, add_lesion(nodes.segmentation, (1.0, 0.0, 0.0)), box(*(slice(22, 24),) * 2, slice(6, 8)))
+    wait(a_module)
+    starred = [cell(a_module, row, "SUVmax").endswith(")*") for row in range(4)]
+    assert starred == [False, True, False, True]
+    assert "Drawn or changed by hand: Lesion 2, Lesion 4." in a_module.ui.lesionRemarksLabel.text
+    paint(nodes, "lesion_2", lesion_mask() & box(slice(26, 29), slice(14, 17), slice(4, 7)))
+    nodes.segmentation.GetSegmentation().RemoveSegment("lesion_4")
+    wait(a_module)
+    assert a_module.ui.lesionRemarksLabel.text == ""  # as the model drew it again
+
+
+def test_a_lesion_of_a_size_that_was_never_calibrated_is_named(a_module, nodes):
+    paint(nodes, "lesion_3", box(slice(26, 28), slice(4, 6), slice(14, 15)))
+    wait(a_module)
+    smallest, largest = VOLUMES_ML
+    assert smallest > 4 * VOXEL_ML
+    expected = f"({smallest} to {largest:.0f} mL): Lesion 3."
+    assert expected in a_module.ui.lesionRemarksLabel.text
+
+
+def test_what_the_job_warned_of_stays_with_the_result(a_module, nodes, tmp_path):
+    assert WARNING in a_module.ui.resultWarningsLabel.text and a_module.ui.resultWarningsLabel.visible
+    a_module.host.write_bundle(tmp_path / "scene.mrb")
+    again = open_host(tmp_path / "again")
+    assert again.scene.ReadFromMRB(str(tmp_path / "scene.mrb"), True)
+    found = find_results(again.scene, again.scene.GetFirstNodeByName("PET"))
+    assert warnings_of(found.denoised) == [WARNING]

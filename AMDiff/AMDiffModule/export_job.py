@@ -10,6 +10,7 @@ from pathlib import Path
 
 import slicer
 
+from .count_comparison import CountComparison
 from .export import UnusableVolume, dicom_files, write_nrrd
 from .job import Job, JobWithFolder
 from .job_folder import JobFolder
@@ -147,6 +148,6 @@ def _write_results(nodes: ResultNodes, folder: Path) -> None:
                 folder=folder
             )
         )
-    denoised, low_count = measure_scene(nodes)
+    denoised, low_count = measure_scene(nodes, CountComparison())
     denoised.to_json(folder / "measurements.json", low_count)
     (folder / "report.json").write_text(json.dumps(report_of(nodes.denoised)), encoding="utf-8")

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import slicer
 
+from .count_comparison import CountComparison
 from .count_marks import show_count_marks, update_count_marks
 from .lesion_follower import LesionFollower
 from .lesion_marks import REASONS, accept, add_lesion, lesion_numbers, reason_text, reject, rejected_as
@@ -34,8 +35,11 @@ class LesionPanel:
         self._showing = False
         self._table = None
         self._timer = host.newTimer(_TICK_MS, self._on_tick)
+        self._counts = CountComparison()
         self._follower = LesionFollower(
-            lambda: update_table_in_steps(self._nodes), noticed=self._on_change, measured=self._on_measured
+            lambda: update_table_in_steps(self._nodes, self._counts),
+            noticed=self._on_change,
+            measured=self._on_measured,
         )
         ui.rejectReasonComboBox.addItems([reason_text(reason) for reason in REASONS])
         ui.sexComboBox.addItems([_("not known"), _("female"), _("male")])
@@ -211,7 +215,7 @@ class LesionPanel:
     def _show_trust(self) -> None:
         """Say what the counts do not support, what was removed, and what the job warned of."""
         nodes = self._nodes
-        check = count_check_text(nodes) if nodes else ""
+        check = count_check_text(nodes.table) if nodes else ""
         self.ui.countCheckLabel.text, self.ui.countCheckLabel.visible = check, bool(check)
         warnings = (
             "\n".join(_("Note: {text}").format(text=text) for text in warnings_of(nodes.denoised))

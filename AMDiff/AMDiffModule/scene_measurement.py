@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import slicer
 import vtk
 
+from .count_comparison import CountComparison
 from .lesion_marks import lesion_numbers, rejected_as, tag_of, type_code
 from .measurement_table import fill_from_rows, remember_remarks
 from .measuring_library import organs as organ_classes
@@ -17,7 +18,7 @@ from .result_maps import UNCERTAINTY, find_map
 from .result_report import report_of
 from .segment_voxels import layers_of
 from .translation import _
-from .trust_facts import calibration_of, remember_lesions_by_hand
+from .trust_facts import calibration_of, remember_lesions_by_hand, sizes_calibrated_ml
 
 
 def update_table(nodes):
@@ -27,12 +28,12 @@ def update_table(nodes):
         The Measurements of the denoised volume and those of the low-count input, None where the input in the
         scene does not hold the SUV that the job computed with.
     """
-    return quantification("steps").finished(update_table_in_steps(nodes))
+    return quantification("steps").finished(update_table_in_steps(nodes, CountComparison()))
 
 
-def update_table_in_steps(nodes):
-    """Do the same as a generator that yields between pieces of a fraction of a second."""
-    denoised, low_count, by_hand = yield from _measure(nodes)
+def update_table_in_steps(nodes, counts: CountComparison):
+    """Do the same as a generator that yields between pieces; `counts` keeps what edits do not change."""
+    denoised, low_count, by_hand = yield from _measure(nodes, counts)
     columns = quantification("column_definitions").COLUMNS
     fill_from_rows(nodes.table, quantification("tables").text_rows(denoised, low_count), columns)
     remarks = list(denoised.remarks)
@@ -43,26 +44,45 @@ def update_table_in_steps(nodes):
                 "(PETDICOM extension) to have them."
             ).format(name=nodes.input.GetName())
         )
-    if by_hand and any(lesion.intervals for lesion in denoised.lesions):
-        remarks.append(_by_hand_remark([each for each in denoised.lesions if each.number in by_hand]))
+    remarks += _interval_remarks(denoised.lesions, by_hand, calibration_of(report_of(nodes.denoised)))
     remember_remarks(nodes.table, remarks)
     remember_lesions_by_hand(nodes.table, by_hand)
     return denoised, low_count
 
 
-def measure_scene(nodes):
-    """Return the Measurements of the denoised volume and of the low-count input, as the segments are now."""
-    return quantification("steps").finished(_measure(nodes))[:2]
+def measure_scene(nodes, counts: CountComparison | None = None):
+    """Return the Measurements of the denoised volume and of the low-count input, as the segments are now.
+
+    Without `counts`, lesions are not compared with the counts.
+    """
+    return quantification("steps").finished(_measure(nodes, counts))[:2]
 
 
-def _by_hand_remark(lesions) -> str:
-    return _(
-        "Drawn or changed by hand: {names}. The 90 % intervals were found for outlines that the model drew; "
-        "for these lesions they are those of such an outline of the same size and uncertainty."
-    ).format(names=", ".join(lesion.name for lesion in lesions))
+def _interval_remarks(lesions, by_hand: set[int], calibration) -> list[str]:
+    """Say which lesions have intervals that were not found with lesions like them."""
+    measured = [lesion for lesion in lesions if lesion.intervals]
+    if not measured:
+        return []
+    smallest, largest = sizes_calibrated_ml(calibration)
+    drawn = [lesion.name for lesion in measured if lesion.number in by_hand]
+    other = [lesion.name for lesion in measured if not smallest <= lesion.mtv_ml <= largest]
+    remarks = []
+    if drawn:
+        text = _(
+            "Drawn or changed by hand: {names}. The 90 % intervals were found for outlines that the model "
+            "drew; for these lesions they are those of such an outline of the same size and uncertainty."
+        )
+        remarks.append(text.format(names=", ".join(drawn)))
+    if other:
+        text = _(
+            "Smaller or larger than the lesions that the 90 % intervals were found with ({smallest:.2g} to "
+            "{largest:.3g} mL): {names}. Their intervals may be too narrow."
+        )
+        remarks.append(text.format(names=", ".join(other), smallest=smallest, largest=largest))
+    return remarks
 
 
-def _measure(nodes):
+def _measure(nodes, counts: CountComparison | None):
     """Return the Measurements of both volumes, and the numbers of the lesions that were drawn by hand."""
     import numpy as np
 
@@ -76,17 +96,20 @@ def _measure(nodes):
             height_m=facts.height_m, weight_kg=facts.weight_kg, sex=facts.sex
         ),
     )
-    suv = slicer.util.arrayFromVolume(nodes.denoised)
-    denoised = yield from measurements.in_steps(suv, anatomy, options, _uncertainty(nodes.denoised))
+    low_count_suv, low_count, consistency = None, None, None
+    if low_count_agrees(nodes.denoised):
+        low_count_suv = slicer.util.arrayFromVolume(nodes.input)
+        factor = suv_factor_of_input(nodes.denoised)
+        if factor != 1.0:
+            low_count_suv = np.asarray(low_count_suv * factor, np.float32)
+            yield
+        if counts is not None:
+            consistency = yield from counts.in_steps(nodes, low_count_suv, anatomy.grid.spacing)
+    suv, uncertainty = slicer.util.arrayFromVolume(nodes.denoised), _uncertainty(nodes.denoised)
+    denoised = yield from measurements.in_steps(suv, anatomy, options, uncertainty, consistency)
     by_hand = yield from _lesions_by_hand(nodes.segmentation, anatomy)
-    if not low_count_agrees(nodes.denoised):
-        return denoised, None, by_hand
-    suv = slicer.util.arrayFromVolume(nodes.input)
-    factor = suv_factor_of_input(nodes.denoised)
-    if factor != 1.0:
-        suv = np.asarray(suv * factor, np.float32)
-        yield
-    low_count = yield from measurements.in_steps(suv, anatomy, options)
+    if low_count_suv is not None:
+        low_count = yield from measurements.in_steps(low_count_suv, anatomy, options)
     return denoised, low_count, by_hand
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from .measuring_library import quantification
@@ -30,6 +31,13 @@ def calibration_of(report: dict):
     """
     found = (report.get("uncertainty") or {}).get("calibration")
     return None if found is None else quantification("calibration").Calibration.from_dict(found)
+
+
+def sizes_calibrated_ml(calibration) -> tuple[float, float]:
+    """Return the volumes of the smallest and the largest lesion that SUVmax intervals were found with."""
+    names = quantification("intervals")
+    model = calibration.model_of(names.calibrated_name(names.LESION, "suv_max"))
+    return math.exp(model.lowest[0]), math.exp(model.highest[0])
 
 
 def warnings_of(denoised_node) -> list[str]:
@@ -66,16 +74,10 @@ def unsupported_lesions(table_node) -> list[tuple[int, str]]:
     ]
 
 
-def count_check_text(nodes) -> str:
-    """Return in a sentence each which lesions the counts do not support and how many hot spots are gone."""
-    sentences = []
-    if names := [name for _row, name in unsupported_lesions(nodes.table)]:
-        sentences.append(_("⚠ Not supported by the counts: {names}.").format(names=", ".join(names)))
-    if count := len(removed_hot_spots(nodes.denoised)):
-        sentences.append(
-            _("⚠ Hot spots of the low-count image that the output removed: {count}.").format(count=count)
-        )
-    return " ".join(sentences)
+def count_check_text(table_node) -> str:
+    """Return in a sentence which lesions the counts do not support; empty where they support all."""
+    names = [name for _row, name in unsupported_lesions(table_node)]
+    return _("⚠ Not supported by the counts: {names}.").format(names=", ".join(names)) if names else ""
 
 
 def interval_tip(report: dict) -> str:

@@ -88,7 +88,7 @@ def write_export(
         names = _write_dicom(folder, request.dicom, series, found, now, reporter) if request.dicom else []
         reporter.stage("write", "Writing the table and the page")
         if request.table:
-            write_table(folder / TABLE_FILE, found.measurements)
+            write_table(folder / TABLE_FILE, found.measurements, found.report)
             names.append(TABLE_FILE)
         if request.page:
             identity = patient_lines(series) if request.identity else ()

@@ -18,13 +18,16 @@ from AMDiffLib.export.result_set import ResultSet
 from AMDiffLib.export.segments import Segment
 from AMDiffLib.export.software import MANUFACTURER, MODEL_NAME, NOT_FOR_DIAGNOSIS, Software
 from AMDiffLib.export.source_series import SourceSeries
+from AMDiffLib.export.trust import count_check_sentence, interval_of, interval_sentence
 from AMDiffLib.labels import LESION, ORGANS
+from AMDiffLib.quantification.column_definitions import INTERVALS
 
 SERIES_DESCRIPTION = "AMDiff measurements (AI, not for diagnosis)"
 
 _SUV_UNIT = Code("{SUVbw}g/ml", "UCUM", "Standardized Uptake Value body weight")
 _MILLILITRE = Code("ml", "UCUM", "ml")
 _GRAM = Code("g", "UCUM", "g")
+_QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
 
 # Column of measurements.json: name, unit, derivation, method.
 _QUANTITIES = {
@@ -39,6 +42,9 @@ _QUANTITIES = {
 }  # fmt: skip
 
 
+_TOTAL_ENDS = frozenset(name for ends in INTERVALS.values() for name in ends)
+
+
 def measurement_report(
     source: SourceSeries,
     results: ResultSet,
@@ -49,7 +55,8 @@ def measurement_report(
 
     Each group refers to its segment of `segmentation`; SUVmax refers to the image that holds the maximum; the
     image library lists the images measured, `denoised`. The observer is a device: no person has verified the
-    report. Tracking identifiers are those of the segments.
+    report. Tracking identifiers are those of the segments. Intervals are ranges of measurement uncertainty;
+    what the count check found is said in words, for DICOM has no code for it.
     """
     software = results.software
     groups = [
@@ -65,6 +72,8 @@ def measurement_report(
         title=codes.DCM.ImagingMeasurementReport,
         referenced_images=list(denoised),
     )
+    said = [interval_sentence(results.report), *(results.report.get("warnings") or [])]
+    _add_remarks(content, [sentence for sentence in said if sentence])
     return sr.Comprehensive3DSR(
         evidence=[*denoised, segmentation, *source.headers],
         content=content,
@@ -106,6 +115,50 @@ def _algorithm(software: Software) -> sr.AlgorithmIdentification:
     )
 
 
+def _properties(
+    value: float, interval: tuple[float, float] | None, unit: Code
+) -> sr.MeasurementProperties | None:
+    """The interval as upper and lower range of measurement uncertainty (TID 310, CID 225), in its own unit.
+
+    A range is a distance from the value, so an interval that leaves the value out, because the model is
+    biased, cannot be said in this way and is not.
+    """
+    if interval is None or not interval[0] <= value <= interval[1]:
+        return None
+    properties = sr.MeasurementProperties()
+    for name, distance in (
+        (codes.SCT.RangeOfUpperMeasurementUncertainty, interval[1] - value),
+        (codes.SCT.RangeOfLowerMeasurementUncertainty, value - interval[0]),
+    ):
+        properties.append(
+            sr.NumContentItem(
+                name=name,
+                value=distance,
+                unit=unit,
+                relationship_type=sr.RelationshipTypeValues.HAS_PROPERTIES,
+            )
+        )
+    return properties
+
+
+def _comment(text: str) -> sr.TextContentItem:
+    """A remark in words: a row of type TEXT of TID 1411, and of the Qualitative Evaluations of TID 1500."""
+    return sr.TextContentItem(
+        name=codes.DCM.Comment, value=text, relationship_type=sr.RelationshipTypeValues.CONTAINS
+    )
+
+
+def _add_remarks(content: sr.MeasurementReport, sentences: Sequence[str]) -> None:
+    """Add what is said of the whole report as its Qualitative Evaluations."""
+    if not sentences:
+        return
+    container = sr.ContainerContentItem(
+        name=_QUALITATIVE_EVALUATIONS, relationship_type=sr.RelationshipTypeValues.CONTAINS
+    )
+    container.ContentSequence = sr.ContentSequence([_comment(sentence) for sentence in sentences])
+    content[0].ContentSequence.append(container)
+
+
 def _group(
     number: int,
     segment: Segment,
@@ -115,7 +168,7 @@ def _group(
     denoised: Sequence[Dataset],
 ) -> sr.VolumetricROIMeasurementsAndQualitativeEvaluations:
     row = results.row_of(segment)
-    return sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
+    group = sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(
             uid=tracking_uid(source, segment.identifier), identifier=segment.name[:64]
         ),
@@ -131,6 +184,9 @@ def _group(
         algorithm_id=_algorithm(results.software),
         measurements=_measurements(row, _image_of_maximum(segment, results, denoised)),
     )
+    if sentence := count_check_sentence(row):
+        group[0].ContentSequence.append(_comment(sentence))
+    return group
 
 
 def _totals(
@@ -139,6 +195,7 @@ def _totals(
     """The sums over all lesions that were not rejected."""
     lesions = results.lesions
     total = {
+        **{name: value for name, value in results.measurements["total"].items() if name in _TOTAL_ENDS},
         "suv_max_g_per_ml": max(row["suv_max_g_per_ml"] for row in lesions),
         "mtv_ml": sum(row["mtv_ml"] for row in lesions),
         "tlg_g": sum(row["tlg_g"] for row in lesions),
@@ -186,6 +243,7 @@ def _measurements(row: dict[str, Any], image_of_maximum: Dataset | None) -> list
                 derivation=derivation,
                 method=method,
                 referenced_images=images,
+                properties=_properties(float(row[column]), interval_of(row, column), unit),
             )
         )
     return measured

@@ -13,6 +13,7 @@ from AMDiffLib.export.page_tables import draw_lesions, draw_organs
 from AMDiffLib.export.result_set import ResultSet, is_rejected
 from AMDiffLib.export.segments import Origin
 from AMDiffLib.export.software import MODEL_NAME, NOT_FOR_DIAGNOSIS
+from AMDiffLib.export.trust import count_check_sentence, interval_sentence
 from AMDiffLib.image.overview import mark_orientation, number_lesions, outline, show_suv
 from AMDiffLib.image.projection import project_coronal
 from AMDiffLib.labels import LESION
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _WIDTH, _HEIGHT = 8.27, 11.69  # A4, inches
 _MARGIN = 0.6
 _PICTURE_TOP, _PICTURE_HEIGHT = 10.12, 4.35
+_MOST_WARNINGS = 3
 
 
 def write_page(path: Path, results: ResultSet, *, now: datetime, identity: tuple[str, ...] = ()) -> None:
@@ -159,6 +161,12 @@ def _foot(figure: Figure, results: ResultSet, now: datetime) -> None:
         f"{software.algorithm_name}, version {software.version}, weights {software.checksum[:16]}.   "
         f"Written {now:%Y-%m-%d %H:%M}.   {NOT_FOR_DIAGNOSIS}.",
     ]
+    if sentence := interval_sentence(results.report):
+        lines.insert(0, sentence)
+    unsupported = [sentence for row in results.lesions if (sentence := count_check_sentence(row))]
+    if unsupported:
+        more = f" and {len(unsupported) - 3} more" if len(unsupported) > 3 else ""
+        lines.insert(0, f"⚠ {'; '.join(unsupported[:3])}{more}.")
     edited = [segment.name for segment in results.segments if segment.origin is not Origin.AUTOMATIC]
     for names, what in (
         (edited, "Drawn or changed by a reader"),
@@ -167,7 +175,7 @@ def _foot(figure: Figure, results: ResultSet, now: datetime) -> None:
         if names:
             more = f" and {len(names) - 6} more" if len(names) > 6 else ""
             lines.insert(0, f"{what}: {', '.join(names[:6])}{more}.")
-    lines += [f"Note: {warning}" for warning in list(results.report.get("warnings") or [])[:2]]
+    lines += [f"Note: {warning}" for warning in list(results.report.get("warnings") or [])[:_MOST_WARNINGS]]
     wrapped = [part for line in lines for part in textwrap.wrap(line, 135)]
     for index, line in enumerate(reversed(wrapped)):
         _text(figure, _MARGIN, 0.40 + 0.15 * index, line, fontsize=6.8, color="0.25", va="center")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from AMDiffLib.export.trust import interval_of
 from AMDiffLib.labels import LESION, ORGANS
 
 if TYPE_CHECKING:
@@ -17,19 +18,21 @@ _MOST_LESIONS = 12
 _FONT_SIZE = 7.6
 _CHARACTER = 0.062  # inches, of a usual one
 
-# Heading, width in inches, alignment, column of the measurements, digits.
+# Heading, width in inches, alignment, column of the measurements, digits. Where a column has an interval, it
+# stands behind the value.
 _LESION_COLUMNS = (
-    ("Lesion", 0.80, "left", "name", None),
-    ("Site", 0.85, "left", "location", None),
-    ("SUVmax", 0.68, "right", "suv_max_g_per_ml", 2),
-    ("low-count", 0.72, "right", "low_count_suv_max_g_per_ml", 2),
-    ("SUVmean", 0.72, "right", "suv_mean_g_per_ml", 2),
-    ("SUVpeak", 0.72, "right", "suv_peak_g_per_ml", 2),
-    ("MTV mL", 0.70, "right", "mtv_ml", 2),
-    ("TLG g", 0.70, "right", "tlg_g", 1),
-    ("/ liver", 0.58, "right", "suv_max_to_liver_ratio", 2),
-    ("Deauville", 0.66, "right", "deauville_score", 0),
+    ("Lesion", 0.82, "left", "name", None),
+    ("Site", 0.74, "left", "location", None),
+    ("SUVmax", 1.10, "right", "suv_max_g_per_ml", 2),
+    ("low-count", 0.62, "right", "low_count_suv_max_g_per_ml", 2),
+    ("SUVmean", 0.62, "right", "suv_mean_g_per_ml", 2),
+    ("SUVpeak", 0.60, "right", "suv_peak_g_per_ml", 2),
+    ("MTV mL", 1.04, "right", "mtv_ml", 2),
+    ("TLG g", 1.06, "right", "tlg_g", 1),
+    ("/ liver", 0.44, "right", "suv_max_to_liver_ratio", 2),
+    ("Deauville", 0.55, "right", "deauville_score", 0),
 )
+_WITH_INTERVAL = frozenset({"suv_max_g_per_ml", "mtv_ml", "tlg_g"})
 _ORGAN_COLUMNS = (
     ("Organ", 0.95, "left", "name", None),
     ("SUVmean", 0.72, "right", "suv_mean_g_per_ml", 2),
@@ -42,9 +45,13 @@ _ORGAN_COLUMNS = (
 def draw_lesions(figure: Figure, results: ResultSet, *, left: float, top: float) -> float:
     """Draw the lesions and their totals from `top` (inches) downwards, and return where the table ends."""
     lesions = results.lesions
-    shown = [{**row, "location": _site(row)} for row in lesions[:_MOST_LESIONS]]
+    shown = [
+        {**row, "name": _name(row), "location": _site(row), "intervals": True}
+        for row in lesions[:_MOST_LESIONS]
+    ]
     total = {
         "name": f"All {len(lesions)} lesions" if lesions else "No lesion",
+        "intervals": True,
         **{key: value for key, value in results.measurements["total"].items() if key != "name"},
     }
     columns = _columns_with_values(_LESION_COLUMNS, [*shown, total])
@@ -74,6 +81,20 @@ def number_text(value: Any, digits: int | None) -> str:
     if value is None:
         return ""
     return str(value) if digits is None or isinstance(value, str) else f"{value:.{digits}f}"
+
+
+def _cell(row: dict[str, Any], column: str, digits: int | None) -> str:
+    """Return a cell's text, with the interval where the row's are to be shown."""
+    text = number_text(row.get(column), digits)
+    if not (row.get("intervals") and column in _WITH_INTERVAL):
+        return text
+    interval = interval_of(row, column)
+    return text if interval is None else f"{text} ({interval[0]:.1f}–{interval[1]:.1f})"
+
+
+def _name(row: dict[str, Any]) -> str:
+    """The lesion's name, with a mark where the counts do not support it."""
+    return f"⚠ {row['name']}" if row.get("count_check") else str(row["name"])
 
 
 def _site(row: dict[str, Any]) -> str:
@@ -109,7 +130,7 @@ def _draw_row(
     figure: Figure, columns: list[tuple], row: dict, *, left: float, y: float, **style: object
 ) -> float:
     x = left
-    texts = [number_text(row.get(key), digits) for *_, key, digits in columns]
+    texts = [_cell(row, key, digits) for *_, key, digits in columns]
     for (_, width, alignment, *_), text, next_text in zip(columns, texts, [*texts[1:], ""], strict=True):
         room = int(width / _CHARACTER)
         if alignment == "left" and next_text and len(text) > room:

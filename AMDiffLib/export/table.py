@@ -6,16 +6,18 @@ import csv
 from pathlib import Path
 from typing import Any
 
+from AMDiffLib.export.trust import removed_hot_spots
 from AMDiffLib.quantification.column_definitions import COLUMNS, NOTICE
 
 _KINDS = {"lesions": "lesion", "total": "total", "organs": "organ", "references": "reference"}
 
 
-def write_table(path: Path, measurements: dict[str, Any]) -> None:
+def write_table(path: Path, measurements: dict[str, Any], report: dict[str, Any]) -> None:
     """Write the content of measurements.json, a row per lesion, total, organ and reference region.
 
-    Every row says that it is not for diagnosis, because rows are copied out of tables; columns that hold
-    nothing are left out. Encoded so that Excel knows it as UTF-8.
+    Rows of hot spots that the output removed follow, from the content of report.json. Every row says that it
+    is not for diagnosis, because rows are copied out of tables; columns that hold nothing are left out.
+    Encoded so that Excel knows it as UTF-8.
     """
     rows = []
     for key, kind in _KINDS.items():
@@ -23,6 +25,7 @@ def write_table(path: Path, measurements: dict[str, Any]) -> None:
         rows += [
             {"kind": kind, **row, "notice": NOTICE} for row in (found if isinstance(found, list) else [found])
         ]
+    rows += [{"kind": "removed hot spot", **spot, "notice": NOTICE} for spot in removed_hot_spots(report)]
     columns = [name for name in COLUMNS if any(row.get(name) is not None for row in rows)]
     with path.open("w", newline="", encoding="utf-8-sig") as file:
         writer = csv.DictWriter(file, fieldnames=columns, extrasaction="ignore")
