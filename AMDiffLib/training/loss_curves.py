@@ -28,7 +28,8 @@ _SCHEDULES = {
     "warm": ("warm-up, Eq. (11)", "tab:orange"),
     "rate_factor": ("learning rate / its largest", "0.45"),
 }
-_SMOOTHING = 0.9
+_SMOOTHED_SHARE = 0.05  # of the rows, that the thick lines average over
+_COLOURS = 64  # of the PNG, which is to stay small
 
 
 def write_loss_curves(run: Path) -> Path | None:
@@ -38,14 +39,15 @@ def write_loss_curves(run: Path) -> Path | None:
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from PIL import Image
 
     losses = _columns(run / LOSSES_NAME)
     if not losses:
         return None
     validation = _columns(run / VALIDATION_NAME)
     rows = 4 if validation else 3
-    figure = Figure(figsize=(9.0, 2.2 * rows), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = Figure(figsize=(9.0, 2.2 * rows), dpi=_DPI, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
     panels = figure.subplots(rows, 1, sharex=True)
     _draw_terms(panels[0], losses, _IMAGE_TERMS)
     panels[0].set_yscale("log")
@@ -65,7 +67,9 @@ def write_loss_curves(run: Path) -> Path | None:
             axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
     panels[-1].set_xlabel("optimiser step")
     path = run / CURVES_NAME
-    figure.savefig(path, dpi=_DPI, facecolor="white")
+    canvas.draw()
+    drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    drawn.quantize(_COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
     return path
 
 
@@ -93,10 +97,11 @@ def _draw_validation(axes: Axes, validation: dict[str, np.ndarray]) -> None:
 
 def _smoothed(values: np.ndarray) -> np.ndarray:
     smooth = np.full(len(values), np.nan)
+    newest = 1.0 / max(_SMOOTHED_SHARE * len(values), 1.0)
     mean = np.nan
     for index, value in enumerate(values):
         if np.isfinite(value):
-            mean = value if np.isnan(mean) else _SMOOTHING * mean + (1.0 - _SMOOTHING) * value
+            mean = value if np.isnan(mean) else (1.0 - newest) * mean + newest * value
             smooth[index] = mean
     return smooth
 
