@@ -22,13 +22,14 @@ LEAST_IN_GROUP, LEAST_SUBJECTS_IN_GROUP = 40, 8
 """A size class or an organ has quantiles of its own from so many on; else those of all are used."""
 
 _DEGREES_OF_FREEDOM = 4.0
-_SLOPE_PRIOR_SD = 0.5
-"""Spread of the slopes that is expected before anything is seen: keeps few observations from steep lines."""
+_LOCATION_PRIOR_SD, _SCALE_PRIOR_SD = 0.5, 0.5
+"""Spread of the slopes of location and ln(scale) that is expected before anything is seen: it keeps few
+observations from steep lines."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Errors:
-    """One quantity's logarithmic errors: `design` rows are (1, ln volume, ln relative SD)."""
+    """One quantity's logarithmic errors: `design` rows are 1 and the logarithms of the features."""
 
     error: np.ndarray
     design: np.ndarray
@@ -75,9 +76,7 @@ def _errors_of(observations: Sequence[Observation], quantity: str, reference: st
     weight = 1.0 / np.sqrt(count[place])
     return _Errors(
         error=np.array([log_error(o, quantity, reference) for o in observations]),
-        design=np.array(
-            [(1.0, math.log(o.features.volume_ml), math.log(o.features.relative_sd)) for o in observations]
-        ),
+        design=np.array([(1.0, *o.features.logarithms()) for o in observations]),
         weight=weight / weight.mean(),
         subject=subject,
         group=np.array([o.group for o in observations]),
@@ -86,13 +85,13 @@ def _errors_of(observations: Sequence[Observation], quantity: str, reference: st
 
 def fit_error_model(errors: _Errors) -> ErrorModel:
     """Fit location and scale, then take the quantiles of what each person's errors are without them."""
+    everyone = np.ones(errors.error.shape, bool)
+    location, log_scale = _fitted(errors, everyone)
     standardised = np.empty_like(errors.error)
     for subject in np.unique(errors.subject):
         own = errors.subject == subject
-        location, log_scale = _fitted(errors, ~own)
-        standardised[own] = _standardised(errors, own, location, log_scale)
-    location, log_scale = _fitted(errors, np.ones(errors.error.shape, bool))
-    groups = {EVERY_SIZE: np.ones(errors.error.shape, bool)}
+        standardised[own] = _standardised(errors, own, *_fitted(errors, ~own))
+    groups = {EVERY_SIZE: everyone}
     for group in np.unique(errors.group):
         inside = errors.group == group
         enough = inside.sum() >= LEAST_IN_GROUP
@@ -101,6 +100,8 @@ def fit_error_model(errors: _Errors) -> ErrorModel:
     return ErrorModel(
         location=tuple(location.tolist()),
         log_scale=tuple(log_scale.tolist()),
+        lowest=tuple(errors.design[:, 1:].min(axis=0).tolist()),
+        highest=tuple(errors.design[:, 1:].max(axis=0).tolist()),
         quantiles={
             group: conformal_quantiles(standardised[inside], errors.weight[inside])
             for group, inside in groups.items()
@@ -111,9 +112,9 @@ def fit_error_model(errors: _Errors) -> ErrorModel:
 def conformal_quantiles(z: np.ndarray, weight: np.ndarray) -> dict[float, float]:
     """Return the two tail quantiles of every confidence in `CONFIDENCES`, probability -> z.
 
-    Of n values the k-th smallest with k = ceil((n + 1) p) is the upper quantile, as a new value exceeds it
-    with a probability of at most 1 - p; the lower one is its mirror image. n is Kish's effective number,
-    (sum w)^2 / sum w^2; where k is above n, the most extreme value stands.
+    Of n values a new one exceeds the k-th smallest with a probability of 1 - k / (n + 1), so that the upper
+    quantile is the value of rank (n + 1) p, interpolated between ranks; the lower one is its mirror image. n
+    is Kish's effective number, (sum w)^2 / sum w^2; for ranks above n, the most extreme value stands.
     """
     found = {}
     for confidence in CONFIDENCES:
@@ -125,11 +126,9 @@ def conformal_quantiles(z: np.ndarray, weight: np.ndarray) -> dict[float, float]
 
 def _upper_quantile(z: np.ndarray, weight: np.ndarray, probability: float) -> float:
     number = weight.sum() ** 2 / (weight**2).sum()
-    share = min(1.0, math.ceil((number + 1.0) * probability - 1e-9) / number)
     order = np.argsort(z)
-    cumulative = np.cumsum(weight[order]) / weight.sum()
-    first = int(np.searchsorted(cumulative, share - 1e-9))
-    return float(z[order[min(first, len(z) - 1)]])
+    ranks = number * np.cumsum(weight[order]) / weight.sum()
+    return float(np.interp((number + 1.0) * probability, ranks, z[order]))
 
 
 def _standardised(
@@ -151,22 +150,27 @@ def _fitted(errors: _Errors, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     spread = max(1.4826 * float(np.median(np.abs(error - middle))), 1e-3)
     half = (_DEGREES_OF_FREEDOM + 1.0) / 2.0
 
+    terms = centred.shape[1]
+
     def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
-        location, log_scale = parameters[:3], parameters[3:]
+        location, log_scale = parameters[:terms], parameters[terms:]
         scale = np.exp(centred @ log_scale)
         z = (error - centred @ location) / scale
         likelihood = weight @ (np.log(scale) + half * np.log1p(z**2 / _DEGREES_OF_FREEDOM))
-        slopes = np.array([*location[1:] / spread, *log_scale[1:]]) / _SLOPE_PRIOR_SD
         pull = half * 2.0 * z / (_DEGREES_OF_FREEDOM + z**2)
         by_location = -(weight * pull / scale) @ centred
         by_scale = (weight * (1.0 - pull * z)) @ centred
-        by_location[1:] += slopes[:2] / (_SLOPE_PRIOR_SD * spread)
-        by_scale[1:] += slopes[2:] / _SLOPE_PRIOR_SD
-        return float(likelihood + 0.5 * slopes @ slopes), np.concatenate([by_location, by_scale])
+        location_slopes = location[1:] / _LOCATION_PRIOR_SD
+        scale_slopes = log_scale[1:] / _SCALE_PRIOR_SD
+        by_location[1:] += location_slopes / _LOCATION_PRIOR_SD
+        by_scale[1:] += scale_slopes / _SCALE_PRIOR_SD
+        prior = 0.5 * (location_slopes @ location_slopes + scale_slopes @ scale_slopes)
+        return float(likelihood + prior), np.concatenate([by_location, by_scale])
 
-    start = np.array([middle, 0.0, 0.0, math.log(spread), 0.0, 0.0])
+    start = np.zeros(2 * terms)
+    start[0], start[terms] = middle, math.log(spread)
     parameters = minimize(loss, start, jac=True, method="L-BFGS-B").x
-    return _uncentred(parameters[:3], centre), _uncentred(parameters[3:], centre)
+    return _uncentred(parameters[:terms], centre), _uncentred(parameters[terms:], centre)
 
 
 def _uncentred(coefficients: np.ndarray, centre: np.ndarray) -> np.ndarray:

@@ -15,14 +15,12 @@ from AMDiffLib.evaluation.cases import EvaluationCase
 from AMDiffLib.labels import ORGANS
 from AMDiffLib.quantification.calibration import Features
 from AMDiffLib.quantification.grid import bounding_box, voxel_volume_ml
+from AMDiffLib.quantification.interval_features import lesion_features, organ_features
 from AMDiffLib.quantification.intervals import (
     LESION,
     ORGAN,
     QUANTITIES,
     TOTAL,
-    features_of,
-    sd_of,
-    sd_of_organs,
     size_class,
 )
 from AMDiffLib.quantification.lesion_regions import LesionRegion, regions_of
@@ -55,33 +53,34 @@ def observe_case(
 ) -> list[Observation]:
     """Compare what a model made of a case, each (z, y, x), with the truth.
 
-    A marked lesion belongs to all true lesions that it overlaps, taken together: their volume, their highest
-    and mean SUV in each reference. So a merged lesion is compared with all it merges, and each part of a
-    split one with the whole. The total is that of the marked lesions that touch a true one, against the true
-    lesions that they touch. Marked lesions that touch none have no truth and are left out.
+    A marked lesion is compared with all true lesions that it overlaps, taken together: a merged one with all
+    that it merges. Where several marked lesions overlap one true lesion, which they split, each is compared
+    with those of its voxels that are nearest to it. The total is that of the marked lesions that touch a true
+    one, against the true lesions that they touch. Marked lesions that touch none have no truth and are left
+    out.
 
     Args:
         denoised: SUVbw in g/mL. sd: its standard deviation. lesions: instance numbers. organs: label values.
     """
     spacing = case.low_count.spacing
-    pairs = _pairs(lesions, case.lesions)
+    marked_lesions, true_share = match_lesions(lesions, case.lesions, spacing)
     found = []
-    for marked, numbers in pairs:
-        true = np.isin(case.lesions, list(numbers))
+    for marked in marked_lesions:
+        true = true_share == marked.number
         measured = _lesion_values(denoised, marked.box, marked.mask, spacing)
         box = bounding_box(true)
         truth = {
             name: _lesion_values(image, box, true[box], spacing) for name, image in case.references.items()
         }
         group = size_class(measured["mtv_ml"])
-        found.append(_observation(case, LESION, group, sd_of([marked], sd), measured, truth))
-    if pairs:
-        marked = [region for region, _ in pairs]
-        numbers = sorted(set().union(*(touched for _, touched in pairs)))
-        true = np.isin(case.lesions, numbers)
-        measured = _sums(denoised[_mask_of(marked, lesions)], spacing)
-        truth = {name: _sums(image[true], spacing) for name, image in case.references.items()}
-        found.append(_observation(case, TOTAL, TOTAL, sd_of(marked, sd), measured, truth))
+        features = lesion_features([marked], denoised, sd, spacing)
+        found.append(_observation(case, LESION, group, features, measured, truth))
+    if marked_lesions:
+        marked = np.isin(lesions, [region.number for region in marked_lesions])
+        measured = _sums(denoised[marked], spacing)
+        truth = {name: _sums(image[true_share > 0], spacing) for name, image in case.references.items()}
+        features = lesion_features(marked_lesions, denoised, sd, spacing)
+        found.append(_observation(case, TOTAL, TOTAL, features, measured, truth))
     found += _organ_observations(case, denoised, sd, lesions, organs)
     return [observation for observation in found if observation is not None]
 
@@ -131,18 +130,34 @@ def _read(content: dict[str, Any]) -> Observation:
     return Observation(**{**content, "features": Features(**content["features"])})
 
 
-def _pairs(marked: np.ndarray, true: np.ndarray) -> list[tuple[LesionRegion, frozenset[int]]]:
-    """Return the marked lesions that touch true ones, and the numbers of these."""
-    pairs = []
-    for region in regions_of(marked):
-        touched = np.unique(true[region.box][region.mask])
-        if numbers := frozenset(int(n) for n in touched if n > 0):
-            pairs.append((region, numbers))
-    return pairs
+def match_lesions(
+    marked: np.ndarray, true: np.ndarray, spacing: Sequence[float]
+) -> tuple[list[LesionRegion], np.ndarray]:
+    """Return the marked lesions that touch a true one, and which marked lesion each true voxel belongs to.
 
+    Args:
+        marked, true: (z, y, x) lesion numbers, 0 outside. spacing: (x, y, z) in mm.
 
-def _mask_of(regions: Sequence[LesionRegion], instances: np.ndarray) -> np.ndarray:
-    return np.isin(instances, [region.number for region in regions])
+    Returns:
+        The regions; (z, y, x) int32, 0 outside the true lesions that are touched, else the number of the
+        marked lesion that touches the same true lesion and is nearest.
+    """
+    from scipy import ndimage
+
+    touching = np.unique(marked[(marked > 0) & (true > 0)])
+    share = np.zeros(marked.shape, np.int32)
+    for lesion in regions_of(true):
+        mine = np.unique(marked[lesion.box][lesion.mask])
+        mine = mine[mine > 0]
+        if not mine.size:
+            continue
+        # Of the same lesion, so that all its marked voxels lie in its box.
+        seeds = np.where(lesion.mask & np.isin(marked[lesion.box], mine), marked[lesion.box], 0)
+        nearest = ndimage.distance_transform_edt(
+            seeds == 0, sampling=spacing[::-1], return_distances=False, return_indices=True
+        )
+        share[lesion.box][lesion.mask] = seeds[tuple(nearest)][lesion.mask]
+    return [region for region in regions_of(marked) if region.number in touching], share
 
 
 def _lesion_values(
@@ -171,19 +186,17 @@ def _sums(inside: np.ndarray, spacing: Sequence[float]) -> dict[str, float]:
 def _organ_observations(
     case: EvaluationCase, denoised: np.ndarray, sd: np.ndarray, lesions: np.ndarray, organs: np.ndarray
 ) -> list[Observation | None]:
-    organ_sd = finished(sd_of_organs(organs, lesions > 0, sd))
+    spacing = case.low_count.spacing
+    features = finished(organ_features(organs, lesions > 0, denoised, sd, spacing))
     found = []
     for organ in ORGANS:
         marked = (organs == organ.label) & (lesions == 0)
         true = (case.organs == organ.label) & (case.lesions == 0)
         if not marked.any() or not true.any():
             continue
-        measured = _organ_values(denoised, marked, case.low_count.spacing)
-        truth = {
-            name: _organ_values(image, true, case.low_count.spacing)
-            for name, image in case.references.items()
-        }
-        found.append(_observation(case, ORGAN, organ.name, organ_sd[organ.label], measured, truth))
+        measured = _organ_values(denoised, marked, spacing)
+        truth = {name: _organ_values(image, true, spacing) for name, image in case.references.items()}
+        found.append(_observation(case, ORGAN, organ.name, features[organ.label], measured, truth))
     return found
 
 
@@ -196,11 +209,10 @@ def _observation(
     case: EvaluationCase,
     kind: str,
     group: str,
-    sd: float | None,
+    features: Features | None,
     measured: dict[str, float],
     true: dict[str, dict[str, float]],
 ) -> Observation | None:
-    features = features_of(sd, measured["tlg_g"] / measured["mtv_ml"], measured["mtv_ml"])
     values = [measured, *true.values()]
     if features is None or any(each[q] <= 0 for each in values for q in QUANTITIES[kind]):
         return None

@@ -141,7 +141,7 @@ def in_steps(
         remarks=tuple(remarks),
     )
     if uncertainty is not None:
-        found = yield from with_intervals(found, anatomy, uncertainty)
+        found = yield from with_intervals(found, suv, anatomy, uncertainty)
     return found
 
 
