@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from AMDiffLib.errors import BadInput
+from AMDiffLib.image.header_text import data_file, header_fields
+
 RECORD = "batch.json"
-_DETACHED_HEADERS = (".nhdr", ".mhd")
+_DETACHED_HEADERS = {".nhdr": "NRRD", ".nrrd": "NRRD", ".mhd": "MetaImage", ".mha": "MetaImage"}
 
 
 def input_checksum(files: Iterable[Path]) -> str:
     """Return the sha256 over the bytes of a study's files, whatever their names and order.
 
-    The voxels of a header with a detached data file (.nhdr, .mhd) lie in files of the same stem: these count
-    too. Raises OSError where a file cannot be read.
+    The voxels of a header with a detached data file count too. Raises OSError where a file cannot be read.
     """
     digests = sorted(_file_digest(path) for path in _with_data_files(files))
     return hashlib.sha256("".join(digests).encode()).hexdigest()
@@ -67,8 +70,11 @@ def _with_data_files(files: Iterable[Path]) -> set[Path]:
     found = set()
     for path in files:
         found.add(path)
-        if path.suffix.lower() in _DETACHED_HEADERS:
-            found |= {other for other in path.parent.iterdir() if other.stem.split(".")[0] == path.stem}
+        file_format = _DETACHED_HEADERS.get(path.suffix.lower())
+        # A header that names no file of its own folder is refused when its turn to be read comes.
+        with contextlib.suppress(BadInput):
+            if file_format and (data := data_file(path, header_fields(path, file_format), file_format)):
+                found.add(data)
     return found
 
 
