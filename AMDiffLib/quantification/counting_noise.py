@@ -52,7 +52,7 @@ class CountingNoise:
     slow_error: float
 
     def variance(self, weights: np.ndarray, suv: np.ndarray, box: Box) -> float:
-        """Variance, SUV^2, of the weighted sum of what is left in the blocks of `box`; arrays are the box's."""
+        """Variance, SUV^2, of the weighted sum of what is left in `box`; the arrays are of its shape."""
         counting = weighted_variance(weights * self.sd[box], self.correlation)
         return counting + (self.slow_error * float(np.sum(weights * suv, dtype=np.float64))) ** 2
 
