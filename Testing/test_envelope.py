@@ -148,3 +148,9 @@ def test_a_description_holds_the_scan_against_the_model(tmp_path, an_envelope):
     facts = describe_scan(tmp_path / "scan.nrrd", units="SUVbw", envelope=an_envelope)
     assert any("along the body" in text for text in facts["warnings"])
     assert facts["problem"] is None
+
+
+def test_a_sliver_of_a_few_millimetres_is_measured_and_refused():
+    sliver = a_box((20, 40, 40), suv=30.0, spacing=(4.0, 4.0, 0.5))
+    with pytest.raises(BadInput):
+        refuse_meaningless(ScanMeasures.of(sliver))

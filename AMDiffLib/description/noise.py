@@ -32,6 +32,7 @@ SMOOTHING_MM = 6.0
 SUV_RANGE = (1.2, 4.5)
 _NEARLY_AS_DEEP = 0.8
 _FEWEST_VOXELS = 20
+_FEWEST_TO_SMOOTH = 4  # along an axis, for ITK's recursive filter
 _ERODED_VOXELS = 2
 _REACH = int(RADIUS_MM // GRID_MM)
 _SPHERE_OFFSETS = (
@@ -57,7 +58,10 @@ class NoiseEstimate:
 def estimate_noise(volume: PetVolume) -> NoiseEstimate | None:
     """Find the liver-like region of `volume` and return its noise; None where there is no such region."""
     image = volume.with_array(volume.suv)
-    coarse = sitk.SmoothingRecursiveGaussian(to_spacing(image, GRID_MM), SMOOTHING_MM)
+    coarse = to_spacing(image, GRID_MM)
+    if min(coarse.GetSize()) < _FEWEST_TO_SMOOTH:
+        return None
+    coarse = sitk.SmoothingRecursiveGaussian(coarse, SMOOTHING_MM)
     centre = _centre(coarse)
     if centre is None:
         return None
