@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -16,6 +17,21 @@ from slicer_stand_ins import open_module
 from small_cases import saved_tiny_model
 
 from AMDiffLib.description.scan import describe_scan
+from AMDiffLib.inference.envelope import KEY, Envelope
+from AMDiffLib.inference.weights import read_config, write_config
+
+ENVELOPE = Envelope(
+    voxel_mm=(2.0, 6.0),
+    axial_mm=(900.0, 1100.0),
+    liver_noise=(0.05, 0.6),
+    cross_section_cm2=(50.0, 900.0),
+    mean_suv=(0.5, 5.0),
+    highest_suv=(10.0, 60.0),
+    counts_percent=(5.0, 100.0),
+    scanners=("mct",),
+    subjects=3,
+    simulated=True,
+)
 
 
 @pytest.fixture
@@ -63,7 +79,24 @@ def test_dicom_files_that_are_gone_are_said(a_module, tmp_path, monkeypatch):
     assert "of which 0 are in its database" in a_module.ui.inputWarningsLabel.text
 
 
-def test_a_volume_in_suv_is_described_by_its_image_alone(a_module):
+def test_a_scan_unlike_those_of_the_models_training_is_said_before_a_run(a_module, tmp_path):
+    """The patient of 13 cm along the body; another model, another answer."""
+    lengths = {"adults": (900.0, 1100.0), "pieces": (100.0, 200.0)}
+    for name, axial_mm in lengths.items():
+        folder = saved_tiny_model(tmp_path / name)
+        write_config(folder, {**read_config(folder), KEY: replace(ENVELOPE, axial_mm=axial_mm).to_dict()})
+    label = a_module.ui.inputWarningsLabel
+    a_module.widget.parameterNode.model = str(tmp_path / "adults")
+    choose(a_module, add_patient("A"))
+    process_until(lambda: label.text)
+    assert "13 cm along the body (trained: 90 to 110 cm)" in label.text and label.visible
+    a_module.widget.parameterNode.model = str(tmp_path / "pieces")
+    process_until(lambda: "90 to 110 cm" not in label.text and a_module.ui.inputFactsLabel.text)
+    assert "along the body" not in label.text
+
+
+def test_a_volume_in_suv_is_described_by_its_image_alone(a_module, tmp_path):
+    a_module.widget.parameterNode.model = str(saved_tiny_model(tmp_path / "tiny"))  # it states no envelope
     choose(a_module, add_patient("A"))
     process_until(lambda: a_module.ui.inputFactsLabel.text)
     assert a_module.ui.inputFactsLabel.text == "32 x 32 x 32 voxels of 4 x 4 x 4 mm"

@@ -41,7 +41,8 @@ class InputPanel:
         self.ui.inputSelector.enabled = not running
         self.ui.valuesAreSuvCheckBox.enabled = not running and volume is not None and not marked
         self.ui.valuesAreSuvCheckBox.checked = volume is not None and is_said_to_be_suv(volume)
-        self._ask(None if reason else (volume.GetID(), volume.GetImageData().GetMTime(), in_suv))
+        model = self.host.parameterNode.model
+        self._ask(None if reason else (volume.GetID(), volume.GetImageData().GetMTime(), in_suv, model))
         scan = self._answers.get(self._question, {})
         self.ui.inputFactsLabel.text = facts_text(scan)
         self.ui.inputFactsLabel.visible = bool(self.ui.inputFactsLabel.text)
@@ -60,7 +61,7 @@ class InputPanel:
             self.host.updatePanels()
 
     def _ask(self, question: tuple | None) -> None:
-        """Look at another volume, or at the same one with other voxels or another unit, a moment later."""
+        """Look at another volume, or the same one with other voxels, unit or model, a moment later."""
         if question != self._question:
             self._stop()
             self._question = question
@@ -89,9 +90,9 @@ class InputPanel:
         folder = JobFolder()
         try:
             given = write_input(self.host.parameterNode.inputVolume, folder.input)
-            self._inquiry = Inquiry(
-                [str(given.path), *given.arguments], folder=folder, slicer_home=slicer.app.slicerHome
-            )
+            # A scan unlike those that the chosen model was trained on is said before the run.
+            arguments = [str(given.path), *given.arguments, "--model", self.host.parameterNode.model]
+            self._inquiry = Inquiry(arguments, folder=folder, slicer_home=slicer.app.slicerHome)
         except (UnusableVolume, WorkerNotFound, OSError) as error:
             folder.remove()
             self._answers[self._question] = {"problem": {"text": str(error)}}
