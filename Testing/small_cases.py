@@ -34,12 +34,18 @@ def a_patient(
     )
 
 
-def a_tiny_model(seed: int = 0):
-    """An AMDiff model of few channels with random weights."""
+def a_tiny_model(seed: int = 0, *, uncertainty: bool = False):
+    """An AMDiff model of few channels with random weights, with the uncertainty head if asked for."""
     import torch
 
     from AMDiffLib.networks.amdiff import AMDiff
-    from AMDiffLib.networks.config import AMDiffConfig, DenoiserConfig, RevisionConfig, SegmenterConfig
+    from AMDiffLib.networks.config import (
+        AMDiffConfig,
+        DenoiserConfig,
+        RevisionConfig,
+        SegmenterConfig,
+        UncertaintyConfig,
+    )
 
     config = AMDiffConfig(
         name="tiny",
@@ -47,6 +53,7 @@ def a_tiny_model(seed: int = 0):
         denoiser=DenoiserConfig(channels=(8, 16, 16, 16), norm_num_groups=4, num_head_channels=8),
         revision=RevisionConfig(channels=4),
         segmenter=SegmenterConfig(channels=4, d_state=4, full_resolution_channels=2),
+        uncertainty=UncertaintyConfig(channels=4) if uncertainty else None,
     )
     torch.manual_seed(seed)
     model = AMDiff(config).eval().requires_grad_(False)
@@ -56,11 +63,11 @@ def a_tiny_model(seed: int = 0):
     return model
 
 
-def saved_tiny_model(folder: Path) -> Path:
+def saved_tiny_model(folder: Path, *, uncertainty: bool = False) -> Path:
     """Write the tiny model into `folder` and return it."""
     from AMDiffLib.inference.weights import save_model
 
-    save_model(a_tiny_model(), folder, "A model of random weights, for tests.")
+    save_model(a_tiny_model(uncertainty=uncertainty), folder, "A model of random weights, for tests.")
     return folder
 
 

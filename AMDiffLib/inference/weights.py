@@ -118,8 +118,7 @@ def read_calibration(name_or_folder: str | Path) -> Calibration | None:
         raise BadCheckpoint(
             f"{path} belongs to other weights (sha256 {calibration.model_sha256[:12]}...) than those of this "
             f"model ({str(config['sha256'])[:12]}...), so that its intervals would be wrong. Calibrate the "
-            f"model anew (python -m AMDiffLib.calibrate fit), or remove {CALIBRATION} and "
-            f"'{CALIBRATION_SHA256}' in {CONFIG} to work without intervals."
+            "model anew (python -m AMDiffLib.calibrate fit), or install it again."
         )
     return calibration
 
