@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import faulthandler
 import importlib.util
 import os
 import sys
@@ -61,6 +63,9 @@ def require_packages(*names: str) -> None:
 
 def run(work: Callable[[], None], reporter: Reporter) -> int:
     """Do `work` and return its exit code: 0, the code of the named error, or 1 with a traceback on stderr."""
+    # A crash in compiled code, which no exception reports, says at least where it was.
+    with contextlib.suppress(ValueError, OSError):  # stderr without a file
+        faulthandler.enable()
     try:
         work()
     except (Exception, KeyboardInterrupt) as error:

@@ -133,14 +133,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         reporter.error(Cancelled.kind, "The job was stopped. Nothing unfinished was left behind.")
 
     def run() -> None:
+        if arguments.stop_when_stdin_closes:
+            cancellation.stop_when_stdin_closes(stop)
+        cancellation.end_process_if_not_stopped(stop, last_words, Cancelled.exit_code)
         command.require_packages(*PACKAGES, *(["highdicom"] if arguments.dicom else []))
         options.set_threads(arguments.threads)
         work()
 
     cancellation.stop_on_signals(stop)
-    if arguments.stop_when_stdin_closes:
-        cancellation.stop_when_stdin_closes(stop)
-    cancellation.end_process_if_not_stopped(stop, last_words, Cancelled.exit_code)
     return command.run(run, reporter)
 
 

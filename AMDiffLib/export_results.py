@@ -84,10 +84,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         reporter = ConsoleReporter(cancellation=stop)
     job = Job(arguments, reporter)
     cancellation.stop_on_signals(stop)
-    if arguments.stop_when_stdin_closes:
-        cancellation.stop_when_stdin_closes(stop)
-    cancellation.end_process_if_not_stopped(stop, job.last_words, Cancelled.exit_code)
-    return command.run(job, reporter)
+
+    def run() -> None:
+        if arguments.stop_when_stdin_closes:
+            cancellation.stop_when_stdin_closes(stop)
+        cancellation.end_process_if_not_stopped(stop, job.last_words, Cancelled.exit_code)
+        job()
+
+    return command.run(run, reporter)
 
 
 class Job:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -78,6 +78,74 @@ def started_command(*arguments: object, until: str, item: str = "") -> Iterator[
             process.kill()
 
 
+class StartedJob:
+    """A job at the head of its own process group, with what it prints in files of `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        os.mkfifo(folder / "stdin")
+        self.process_id = 0
+        self._folder = folder
+        # Opened for both directions, it does not wait for the job; the job sees its end when it is closed.
+        self._stdin: int | None = os.open(folder / "stdin", os.O_RDWR)
+        self._exit_code: Callable[[], int] = lambda: 0
+
+    @classmethod
+    def cold(cls, folder: Path, *arguments: object, fault: dict) -> StartedJob:
+        """Start a command in a process that loads everything itself, with a fault of `fault_hooks`."""
+        job = cls(folder)
+        path = os.pathsep.join([str(REPOSITORY / "Testing" / "fault_hooks"), str(REPOSITORY)])
+        with (folder / "stdin").open("rb", buffering=0) as stdin, (folder / "stdout").open("wb") as stdout:
+            process = subprocess.Popen(
+                command_line(*arguments),
+                cwd=REPOSITORY,
+                env={**ENVIRONMENT, "PYTHONPATH": path, "AMDIFF_FAULT": json.dumps(fault)},
+                stdin=stdin,
+                stdout=stdout,
+                stderr=(folder / "stderr").open("wb"),
+                start_new_session=True,
+            )
+        job.process_id, job._exit_code = process.pid, process.wait
+        return job
+
+    @classmethod
+    def forked(cls, server: JobServer, folder: Path, request: dict) -> StartedJob:
+        """Start a command in a process forked from one that has loaded the packages."""
+        job = cls(folder)
+        pipes = {name: str(folder / name) for name in ("stdin", "stdout", "stderr")}
+        job.process_id = server.ask(pipes | request)
+        job._exit_code = lambda: server.ask({"wait": job.process_id})
+        return job
+
+    def wait_until_stopped(self) -> None:
+        """Wait until it has stopped itself at the point of its fault."""
+        assert wait_until(lambda: state_of(self.process_id) in "TZ"), "the point was never reached"
+        assert state_of(self.process_id) == "T", f"it ended before the point: {self.finish()}"
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        os.kill(self.process_id, number)
+
+    def close_stdin(self) -> None:
+        """Do what happens when the program that started it closes the pipe or ends."""
+        if self._stdin is not None:
+            os.close(self._stdin)
+            self._stdin = None
+
+    def finish(self) -> Finished:
+        """Wait for its end."""
+        ended = wait_until(lambda: state_of(self.process_id) == "Z")
+        if not ended:
+            self.send(signal.SIGKILL)
+        code = self._exit_code()
+        self.close_stdin()
+        assert ended, "the job hung"
+        stdout = self._folder / "stdout"
+        text = stdout.read_text(encoding="utf-8") if stdout.is_file() else ""
+        lines = [json.loads(line) for line in text.splitlines()]
+        return Finished(code, lines, (self._folder / "stderr").read_text(encoding="utf-8"))
+
+
 class JobServer:
     """Starts jobs by fork from one process that has the packages loaded already; see `job_server`."""
 
@@ -96,19 +164,11 @@ class JobServer:
         )
         self._answer()
 
-    def start(self, *arguments: object, module: str = DENOISE_SEGMENT, stdout="", **request) -> ForkedJob:
-        """Start a command; `request`: fault, memory_mb, file_kb as `job_server` takes them."""
+    def start(self, *arguments: object, module: str = DENOISE_SEGMENT, **request) -> StartedJob:
+        """Start a command; `request`: fault, memory_mb, file_kb, stdout as `job_server` takes them."""
         self._count += 1
-        folder = self.folder / f"job {self._count}"
-        folder.mkdir()
-        os.mkfifo(folder / "stdin")
-        # Opened for both directions, it does not wait for the job; the job sees its end when it is closed.
-        stdin = os.open(folder / "stdin", os.O_RDWR)
-        request |= {name: str(folder / name) for name in ("stdin", "stdout", "stderr")}
-        if stdout:
-            request["stdout"] = stdout
         request |= {"run": module, "arguments": [str(argument) for argument in arguments]}
-        return ForkedJob(self, self.ask(request), folder, stdin)
+        return StartedJob.forked(self, self.folder / f"job {self._count}", request)
 
     def run(self, *arguments: object, **request) -> Finished:
         """Run a command to its end."""
@@ -128,45 +188,6 @@ class JobServer:
 
     def _answer(self):
         return json.loads(self._process.stdout.readline())
-
-
-class ForkedJob:
-    """A job of the server, at the head of its own process group."""
-
-    def __init__(self, server: JobServer, process_id: int, folder: Path, stdin: int) -> None:
-        self.process_id = process_id
-        self._server = server
-        self._folder = folder
-        self._stdin: int | None = stdin
-
-    def wait_until_stopped(self) -> None:
-        """Wait until it has stopped itself at the point of its fault."""
-        assert wait_until(lambda: state_of(self.process_id) in "TZ"), "the point was never reached"
-        assert state_of(self.process_id) == "T", f"it ended before the point: {self.finish().log}"
-
-    def send(self, number: signal.Signals) -> None:
-        """Send a signal."""
-        os.kill(self.process_id, number)
-
-    def close_stdin(self) -> None:
-        """Do what happens when the program that started it closes the pipe or ends."""
-        if self._stdin is not None:
-            os.close(self._stdin)
-            self._stdin = None
-
-    def finish(self) -> Finished:
-        """Wait for its end."""
-        ended = wait_until(lambda: state_of(self.process_id) == "Z")
-        if not ended:
-            self.send(signal.SIGKILL)
-        status = self._server.ask({"wait": self.process_id})
-        self.close_stdin()
-        assert ended, "the job hung"
-        stdout = self._folder / "stdout"
-        text = stdout.read_text(encoding="utf-8") if stdout.is_file() else ""
-        lines = [json.loads(line) for line in text.splitlines()]
-        log = (self._folder / "stderr").read_text(encoding="utf-8")
-        return Finished(os.waitstatus_to_exitcode(status), lines, log)
 
 
 def state_of(process_id: int) -> str:

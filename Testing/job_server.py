@@ -2,7 +2,7 @@
 
 Loading takes most of a short job's time; a forked job is a process of its own in all else. Requests and
 answers are lines of JSON: {"run": module, "arguments": [...], ...} starts a job and answers with its process
-id, {"wait": id} answers with the wait status when it has ended.
+id, {"wait": id} answers with its exit code when it has ended (negative: the signal).
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def serve() -> None:
     for line in iter(sys.stdin.readline, ""):
         request = json.loads(line)
         if "wait" in request:
-            answer = os.waitpid(request["wait"], 0)[1]
+            answer = os.waitstatus_to_exitcode(os.waitpid(request["wait"], 0)[1])
         else:
             answer = os.fork()
             if answer == 0:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
 from dicom_builder import DEFAULT_FACTOR, write_ct, write_series
+from job_processes import ON_ONE_CORE, run_command, started_command
 from pydicom.uid import generate_uid
 from small_cases import a_patient, saved_tiny_model, written_patient
 
@@ -23,31 +21,16 @@ from AMDiffLib.batch.config import Part
 from AMDiffLib.batch.studies import LONGEST_NAME, find_studies
 from AMDiffLib.errors import BadInput
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 SLOPE = 5.0  # Bq/mL; the bladder stays within 16 bits
 
 
-def command(tree, out, model, *options):
-    return [
-        *(sys.executable, "-m", "AMDiffLib.denoise_segment", "--studies", str(tree)),
-        *("--output-dir", str(out), "--model", str(model), "--device", "cpu", "--threads", "1"),
-        *("--units", "SUVbw", "--progress", "json", *map(str, options)),
-    ]
+def options_of(tree, out, model, *options):
+    job = ("--studies", tree, "--output-dir", out, "--model", model, "--units", "SUVbw")
+    return [*job, *ON_ONE_CORE, *options]
 
 
 def run(tree, out, model, *options):
-    process = subprocess.run(
-        command(tree, out, model, *options),
-        cwd=REPOSITORY,
-        env=ENVIRONMENT,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    return process.returncode, [json.loads(line) for line in process.stdout.splitlines()], process.stderr
+    return run_command(*options_of(tree, out, model, *options))
 
 
 def summary_of(out: Path, name: str = "summary.csv") -> dict[str, dict[str, str]]:
@@ -172,19 +155,8 @@ def test_a_killed_batch_goes_on_where_it_was(model, tmp_path):
         (tmp_path / "tree" / name).mkdir(parents=True)
         written_patient(tmp_path / "tree" / name / "pet.nrrd", a_patient((32, 32, 32)))
     out = tmp_path / "out"
-    process = subprocess.Popen(
-        command(tmp_path / "tree", out, model, "--steps", "12"),
-        cwd=REPOSITORY,
-        env=ENVIRONMENT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    with process:
-        for line in process.stdout:
-            if json.loads(line).get("name") == "denoise" and "2/3" in line:
-                break
+    options = options_of(tmp_path / "tree", out, model, "--steps", "12")
+    with started_command(*options, until="denoise", item="2/3") as process:
         process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
     assert [row["status"] for row in summary_of(out).values()] == ["done", "waiting", "waiting"]
@@ -207,21 +179,11 @@ def test_a_batch_stops_when_stdin_closes_and_keeps_what_is_finished(model, tmp_p
     for name in "ab":
         (tmp_path / "tree" / name).mkdir(parents=True)
         written_patient(tmp_path / "tree" / name / "pet.nrrd", a_patient((32, 32, 32)))
-    process = subprocess.Popen(
-        command(tmp_path / "tree", tmp_path / "out", model, "--steps", "12", "--stop-when-stdin-closes"),
-        cwd=REPOSITORY,
-        env=ENVIRONMENT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    with process:
-        for line in process.stdout:
-            if json.loads(line).get("name") == "denoise" and "2/2" in line:
-                break
+    options = options_of(tmp_path / "tree", tmp_path / "out", model, "--steps", "12")
+    with started_command(*options, "--stop-when-stdin-closes", until="denoise", item="2/2") as process:
         process.stdin.close()
         last = json.loads(process.stdout.read().splitlines()[-1])
+        process.wait()
     assert process.returncode == 7
     assert last["kind"] == "cancelled"
     assert [row["status"] for row in summary_of(tmp_path / "out").values()] == ["done", "cancelled"]
@@ -250,15 +212,7 @@ def test_results_do_not_go_where_the_studies_are(model, tmp_path):
     "options", [("scan.nrrd", "--studies", "tree"), (), ("--studies", "tree", "--part", "3/2")]
 )
 def test_contradicting_arguments_are_refused(tmp_path, options):
-    process = subprocess.run(
-        [sys.executable, "-m", "AMDiffLib.denoise_segment", *options, "--output-dir", str(tmp_path / "o")],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert process.returncode == 2
+    assert run_command(*options, "--output-dir", tmp_path / "o").code == 2
     assert not (tmp_path / "o").exists()
 
 

@@ -1,125 +1,66 @@
-"""A job that is killed, cancelled, starved of memory or given bad weights or input leaves nothing behind."""
+"""A job that meets a fault leaves its input as it was, whole results or none, no process, and says why.
+
+The quick part of `faults.py`, which puts every fault into every stage.
+"""
 
 from __future__ import annotations
 
-import json
-import os
-import resource
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
+import fault_cases
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from fault_bench import Bench
+from job_processes import REPOSITORY
+from model_damage import damage_model
 from small_cases import a_patient, saved_tiny_model, written_patient
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
-
-
-def command(scan, folder, *options):
-    return [
-        *(sys.executable, "-m", "AMDiffLib.denoise_segment", str(scan), "--output-dir", str(folder / "out")),
-        *("--device", "cpu", "--threads", "1", "--progress", "json", *map(str, options)),
-    ]
-
-
-def run(scan, folder, *options, **arguments):
-    process = subprocess.run(
-        command(scan, folder, *options),
-        cwd=REPOSITORY,
-        env=ENVIRONMENT,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        **arguments,
-    )
-    return process.returncode, [json.loads(line) for line in process.stdout.splitlines()], process.stderr
-
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return saved_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+def bench(tmp_path_factory):
+    bench = Bench(tmp_path_factory.mktemp("faults"))
+    yield bench
+    bench.close()
 
 
-@pytest.fixture(scope="module")
-def scan(tmp_path_factory):
-    return written_patient(tmp_path_factory.mktemp("scans") / "scan.nrrd")
+@pytest.mark.parametrize(
+    ("stage", "end"),
+    [
+        ("reading the scan", "stdin closed"),
+        ("denoising", "SIGKILL"),
+        ("segmenting", "SIGTERM"),
+        ("writing the images", "SIGKILL"),
+        ("measuring", "stdin closed"),
+        ("renaming into place", "SIGTERM"),
+        ("renamed, not yet said", "SIGKILL"),
+        ("moving older results aside", "SIGKILL"),
+        ("putting new ones in their place", "SIGKILL"),
+        ("putting new ones in their place", "SIGTERM"),
+    ],
+)
+def test_a_job_that_is_ended_in_any_stage_leaves_nothing_or_all(bench, stage, end):
+    assert fault_cases.ended_in_stage(bench, stage, end).wrong == ()
 
 
-@pytest.fixture
-def a_long_job(scan, model, tmp_path):
-    """A job of 150 steps that has begun to denoise, with the folder it was to write into."""
-    folder = tmp_path / "results"
-    folder.mkdir()
-    process = subprocess.Popen(
-        command(
-            scan, folder, "--units", "SUVbw", "--model", model, "--steps", "150", "--stop-when-stdin-closes"
-        ),
-        cwd=REPOSITORY,
-        env=ENVIRONMENT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    try:
-        for line in process.stdout:
-            if json.loads(line).get("name") == "denoise":
-                break
-        assert process.poll() is None
-        yield process, folder
-    finally:
-        process.kill()
-        process.wait()
-        process.stdin.close()
-        process.stdout.close()
+def test_a_job_stops_by_itself_when_stdin_closes(bench):
+    verdict = fault_cases.ended_in_stage(bench, "denoising", "stdin closed")
+    assert verdict.wrong == ()
+    assert "Nothing was written" in verdict.seen
+    assert verdict.remains == "nothing"
 
 
-def error_of(lines):
-    (error,) = [line for line in lines if line["type"] == "error"]
-    assert not any(line["type"] == "done" for line in lines)
-    return error["kind"], error["text"]
-
-
-def test_a_killed_job_leaves_no_result_and_the_next_one_clears_up(a_long_job, scan, model):
-    process, folder = a_long_job
-    assert [path.name for path in folder.iterdir()] == [f".amdiff-out-{process.pid}"]
-    process.send_signal(signal.SIGKILL)
-    assert process.wait(20) == -signal.SIGKILL
-    assert '"done"' not in process.stdout.read()
-    assert not (folder / "out").exists()
-    code, _, stderr = run(scan, folder, "--units", "SUVbw", "--model", model, "--steps", "1")
-    assert code == 0, stderr
-    assert [path.name for path in folder.iterdir()] == ["out"]
-
-
-def test_a_job_stops_by_itself_when_stdin_closes(a_long_job):
-    process, folder = a_long_job
-    process.stdin.close()
-    began = time.monotonic()
-    lines = [json.loads(line) for line in process.stdout]
-    assert process.wait(20) == 7
-    assert time.monotonic() - began < 15
-    kind, text = error_of(lines)
-    assert kind == "cancelled"
-    assert "Nothing was written" in text
-    assert list(folder.iterdir()) == []
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_cancels_the_job(a_long_job, number):
-    process, folder = a_long_job
-    process.send_signal(number)
-    lines = [json.loads(line) for line in process.stdout]
-    assert process.wait(20) == 7
-    assert error_of(lines)[0] == "cancelled"
-    assert list(folder.iterdir()) == []
+def test_ctrl_c_cancels_the_job(bench):
+    folder = bench.new_folder()
+    job = bench.start(folder, fault={**fault_cases.STAGES["denoising"], "do": "stop"})
+    job.wait_until_stopped()
+    job.send(signal.SIGINT)
+    job.send(signal.SIGCONT)
+    verdict = bench.judge("SIGINT", folder, [(job, job.finish())], kinds=["cancelled"], left="nothing")
+    assert verdict.wrong == ()
 
 
 def test_work_that_cannot_be_interrupted_is_ended_after_the_grace_time(tmp_path):
@@ -145,53 +86,72 @@ def test_work_that_cannot_be_interrupted_is_ended_after_the_grace_time(tmp_path)
     assert time.monotonic() - began < 20
 
 
-def test_a_job_without_enough_memory_says_so(model, tmp_path):
-    """The address space is limited to what the imports take and 150 MB for a scan that needs more."""
-    scan = written_patient(tmp_path / "large.nrrd", a_patient((64, 96, 96)))
-    out = tmp_path / "results"
-    out.mkdir()
-    imported = "import torch, monai.networks.nets, scipy.ndimage, SimpleITK, AMDiffLib.inference.pipeline"
-    measure = f"{imported}; print(open('/proc/self/statm').read().split()[0])"
-    pages = subprocess.run(
-        [sys.executable, "-c", measure],
-        cwd=REPOSITORY,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    limit = int(pages.stdout) * resource.getpagesize() + 150 * 2**20
-    code, lines, stderr = run(
-        *(scan, out, "--units", "SUVbw", "--model", model, "--tile", "128", "--steps", "1"),
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
-    )
-    assert code == 3, stderr
-    kind, text = error_of(lines)
-    assert kind == "out_of_memory"
-    assert "memory" in text
-    assert list(out.iterdir()) == []
+def test_a_job_without_enough_memory_says_so(bench):
+    verdict = fault_cases.memory_limit(bench, 25)
+    assert verdict.wrong == ()
+    assert verdict.seen.startswith("out_of_memory: ")
 
 
-@pytest.mark.parametrize("damage", ["truncated", "one bit", "missing"])
-def test_bad_weights_are_refused_by_name(scan, tmp_path, damage):
-    model = saved_tiny_model(tmp_path / "model")
-    path = model / "model.safetensors"
-    content = bytearray(path.read_bytes())
-    if damage == "truncated":
-        path.write_bytes(content[: len(content) // 2])
-    elif damage == "one bit":
-        content[-1] ^= 1
-        path.write_bytes(content)
-    else:
-        path.unlink()
-    out = tmp_path / "results"
-    out.mkdir()
-    code, lines, _ = run(scan, out, "--units", "SUVbw", "--model", model)
-    assert code == 6
-    kind, text = error_of(lines)
-    assert kind == "bad_checkpoint"
-    assert "model.safetensors" in text
-    assert list(out.iterdir()) == []
+def test_a_full_gpu_means_smaller_tiles_and_the_same_result_as_of_these(bench):
+    verdict = fault_cases.gpu_full_for_large_tiles(bench)
+    assert verdict.wrong == ()
+    assert "1 tile(s) of 32 voxels" in verdict.seen
+
+
+def test_a_gpu_that_stays_full_is_named_with_what_was_tried(bench):
+    verdict = fault_cases.gpu_full(bench)
+    assert verdict.wrong == ()
+    assert "needed in one piece 512 MB" in verdict.seen
+    assert "1 x 32" in verdict.seen
+
+
+@pytest.mark.parametrize("file", ["denoised.nrrd", "report.json"])
+def test_a_full_disk_is_named_and_nothing_is_left_on_it(bench, file):
+    verdict = fault_cases.disk_full(bench, file)
+    if verdict.seen.startswith("not tried"):
+        pytest.skip(verdict.seen)
+    assert verdict.wrong == ()
+
+
+def test_a_limit_on_the_size_of_files_is_named(bench):
+    assert fault_cases.file_limit(bench, 16).wrong == ()
+
+
+def test_an_output_folder_that_cannot_be_written_is_named(bench):
+    verdict = fault_cases.read_only(bench)
+    if verdict.seen.startswith("not tried"):
+        pytest.skip(verdict.seen)
+    assert verdict.wrong == ()
+
+
+def test_of_two_jobs_for_one_folder_one_is_refused(bench):
+    assert fault_cases.two_jobs(bench).wrong == ()
+
+
+def test_two_jobs_that_replace_older_results_do_so_one_after_the_other(bench):
+    assert fault_cases.two_jobs_that_replace(bench).wrong == ()
+
+
+def test_a_clock_that_jumps_changes_nothing(bench):
+    assert fault_cases.clock_jump(bench, -10).wrong == ()
+
+
+def test_a_log_on_a_full_disk_stops_the_job(bench):
+    assert fault_cases.nobody_listens(bench).wrong == ()
+
+
+@pytest.mark.parametrize("damage", fault_cases.MODEL_DAMAGES)
+def test_a_damaged_model_is_refused_by_name(bench, damage):
+    verdict = fault_cases.damaged_model(bench, damage)
+    assert verdict.wrong == ()
+    assert "model" in verdict.seen
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_no_damage_of_a_models_files_becomes_a_setting_or_a_weight(tmp_path, name):
+    found = damage_model(saved_tiny_model(tmp_path / "tiny"), name, count=200, seed=1)
+    assert found["passed"] == 0
+    assert found["refused"] > 150
 
 
 def with_a_nan(suv):
@@ -231,22 +191,22 @@ def a_text_file(path):
 
 
 @pytest.mark.parametrize("case", BAD_SCANS)
-def test_a_bad_scan_is_refused_and_nothing_is_written(tmp_path, model, case):
+def test_a_bad_scan_is_refused_and_nothing_is_written(bench, tmp_path, case):
     make, options = BAD_SCANS[case]
-    (tmp_path / "input").mkdir()
-    (tmp_path / "results").mkdir()
-    code, lines, stderr = run(make(tmp_path / "input"), tmp_path / "results", "--model", model, *options)
-    assert code == 2, stderr
-    kind, text = error_of(lines)
+    arguments = [make(tmp_path), "--model", bench.model, "--output-dir", bench.new_folder() / "out"]
+    end = bench.server.run(*arguments, "--progress", "json", *options)
+    assert end.code == 2, end.log
+    kind, text = end.error()
     assert kind == "bad_input"
     assert len(text) > 30
-    assert list((tmp_path / "results").iterdir()) == []
+    assert list(arguments[-1].parent.iterdir()) == []
 
 
-def test_a_folder_that_holds_files_is_not_overwritten_unasked(scan, model, tmp_path):
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "denoised.nrrd").write_text("of another patient")
-    code, lines, _ = run(scan, tmp_path, "--units", "SUVbw", "--model", model)
-    assert code == 2
-    assert "--overwrite" in error_of(lines)[1]
-    assert (tmp_path / "out" / "denoised.nrrd").read_text() == "of another patient"
+def test_a_folder_that_holds_files_is_not_overwritten_unasked(bench):
+    folder = bench.new_folder()
+    (folder / "out").mkdir()
+    (folder / "out" / "denoised.nrrd").write_text("of another patient")
+    end = bench.start(folder).finish()
+    assert end.code == 2
+    assert "--overwrite" in end.error()[1]
+    assert (folder / "out" / "denoised.nrrd").read_text() == "of another patient"
