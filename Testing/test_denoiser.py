@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
+from scipy import ndimage
 
+from AMDiffLib.networks.amdiff import AMDiff
 from AMDiffLib.networks.config import COMPACT, PAPER, DenoiserConfig
 from AMDiffLib.networks.denoiser import Denoiser, blocks_to_channels, channels_to_blocks
+from AMDiffLib.networks.smoothing import gaussian
 
 
 @pytest.mark.parametrize("side", [1, 2, 4])
@@ -37,3 +42,21 @@ def test_untrained_it_says_the_same_everywhere_whatever_the_blocks(shuffle):
     found = denoiser(image, image, torch.tensor([150]))
     assert found.shape == image.shape
     assert torch.equal(found, torch.full_like(image, -1.0))
+
+
+def test_the_gaussian_is_that_of_scipy():
+    image = torch.rand(1, 1, 12, 20, 16, dtype=torch.float64)
+    expected = ndimage.gaussian_filter(image[0, 0].numpy(), 2.0 / 2.354820045, mode="nearest", radius=3)
+    assert torch.allclose(gaussian(image, 2.0)[0, 0], torch.from_numpy(expected), atol=1e-9)
+
+
+def test_untrained_the_compact_denoiser_is_its_first_gaussian():
+    model = AMDiff(COMPACT)
+    low = 5.0 * torch.rand(1, 1, 16, 16, 16)
+    found = model.predict_x0(torch.randn_like(low), low, torch.tensor([150]))
+    assert torch.allclose(model.to_suv(found), gaussian(low, 8.0 / 4.0), atol=1e-4)
+
+
+def test_a_network_that_predicts_noise_is_not_added_to_an_image():
+    with pytest.raises(ValueError, match="only 'x0' can be added"):
+        replace(PAPER, denoiser=replace(PAPER.denoiser, smoothed_mm=(8.0,)))

@@ -13,6 +13,7 @@ from AMDiffLib.networks.denoiser import Denoiser
 from AMDiffLib.networks.intensity import IntensityTransform
 from AMDiffLib.networks.nnmamba import DualBranchNNMamba
 from AMDiffLib.networks.revision import Revision
+from AMDiffLib.networks.smoothing import gaussian
 from AMDiffLib.networks.uncertainty import UncertaintyHead
 
 GRID_MULTIPLE = 16
@@ -33,8 +34,10 @@ class AMDiff(nn.Module):
         self.intensity = IntensityTransform(config.intensity)
         self.full_range = IntensityTransform(FULL_RANGE)
         self.schedule = NoiseSchedule(config.diffusion.timesteps, config.diffusion.cosine_offset)
-        # Most voxels are air: there a network that predicts the image starts; one that predicts noise, at 0.
-        air = AIR if config.diffusion.prediction == "x0" else 0.0
+        # Most voxels are air: there a network that predicts the image starts; one that predicts noise, or a
+        # difference from the smoothed image, at 0.
+        predicts_image = config.diffusion.prediction == "x0" and not config.denoiser.smoothed_mm
+        air = AIR if predicts_image else 0.0
         self.denoiser = Denoiser(config.denoiser, untrained_output=air)
         self.revision = None
         if config.revision.enabled:
@@ -59,7 +62,13 @@ class AMDiff(nn.Module):
         """
         _check_grid(x_t)
         t = torch.as_tensor(t, device=x_t.device).expand(len(x_t))
-        return _exact(self.denoiser(x_t, self.to_normalised(low_count_suv), t))
+        smoothed = [
+            self.to_normalised(gaussian(_exact(low_count_suv), width / self.config.voxel_size_mm))
+            for width in self.config.denoiser.smoothed_mm
+        ]
+        images = torch.cat([self.to_normalised(low_count_suv), *smoothed], dim=1)
+        output = _exact(self.denoiser(x_t, images, t))
+        return output + smoothed[0] if smoothed else output
 
     def predict_x0(self, x_t: Tensor, low_count_suv: Tensor, t: Tensor) -> Tensor:
         """Return the predicted high-count image, normalised and limited to the values an SUV can have.

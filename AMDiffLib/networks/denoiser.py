@@ -20,7 +20,7 @@ class Denoiser(nn.Module):
         super().__init__()
         unet = DiffusionModelUNet(
             spatial_dims=3,
-            in_channels=2 * config.shuffle**3,
+            in_channels=(2 + len(config.smoothed_mm)) * config.shuffle**3,
             out_channels=config.shuffle**3,
             channels=config.channels,
             attention_levels=config.attention_levels,
@@ -36,7 +36,10 @@ class Denoiser(nn.Module):
         nn.init.constant_(last.bias, untrained_output)
 
     def forward(self, x_t: Tensor, low_count: Tensor, t: Tensor) -> Tensor:
-        """Return the prediction for `x_t` and `low_count`, all (B, 1, D, H, W) and normalised, and t (B,)."""
+        """Return the prediction (B, 1, D, H, W) for `x_t`, shaped as it, and t (B,).
+
+        `low_count` (B, 1 + smoothed, D, H, W) is followed by its smoothed versions; all are normalised.
+        """
         images = blocks_to_channels(torch.cat([x_t, low_count], dim=1), self.shuffle)
         return channels_to_blocks(self.unet(images, timesteps=t), self.shuffle)
 
