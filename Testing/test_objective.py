@@ -128,6 +128,24 @@ def test_the_share_of_the_segmentation_gradient_changes_only_what_reaches_the_im
     assert none["revision"] != full["revision"]
 
 
+def test_half_precision_is_that_of_the_networks_alone(a_batch):
+    losses, gradients = {}, {}
+    for precision in (torch.float32, torch.bfloat16):
+        model = a_model()
+        generator = torch.Generator().manual_seed(0)
+        terms = joint_objective(
+            model, a_batch, warm=1.0, config=FAST_TRAINING.loss, generator=generator, precision=precision
+        )
+        terms["total"].backward()
+        losses[precision] = terms["total"]
+        gradients[precision] = torch.cat([p.grad.flatten() for p in model.parameters()])
+    assert losses[torch.bfloat16].dtype == gradients[torch.bfloat16].dtype == torch.float32
+    exact, half = (float(losses[p].detach()) for p in (torch.float32, torch.bfloat16))
+    assert half == pytest.approx(exact, rel=0.01)  # bfloat16 keeps 8 bits: 0.4 % a value
+    assert half != exact
+    assert float(torch.cosine_similarity(*gradients.values(), dim=0)) > 0.99
+
+
 def test_training_configurations_survive_json_and_refuse_unknown_keys():
     for config in (FAST_TRAINING, PAPER_TRAINING):
         assert TrainingConfig.from_dict(config.to_dict()) == config

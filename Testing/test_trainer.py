@@ -15,6 +15,7 @@ from matplotlib.image import imread
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from training_cases import (
     TINY_MODEL,
+    TINY_PAPER_MODEL,
     TINY_TRAINING,
     command,
     environment,
@@ -28,7 +29,7 @@ from AMDiffLib.errors import BadInput, Cancelled
 from AMDiffLib.inference.weights import load_model
 from AMDiffLib.progress import Cancellation
 from AMDiffLib.training.checkpoint import load_tensors
-from AMDiffLib.training.config import OptimiserConfig
+from AMDiffLib.training.config import PAPER_TRAINING, OptimiserConfig
 from AMDiffLib.training.dataset import load_cohort, read_manifest
 from AMDiffLib.training.run_folder import RunFolder
 from AMDiffLib.training.run_settings import RunSettings
@@ -177,6 +178,26 @@ def test_the_loss_falls_on_the_cohort(a_cohort, tmp_path):
         rows = list(csv.DictReader(file))
     assert float(rows[-1]["diffusion"]) < 0.7 * float(rows[0]["diffusion"])
     assert float(rows[-1]["segmentation"]) < 0.95 * float(rows[0]["segmentation"])
+
+
+def test_the_published_configuration_trains(a_cohort, tmp_path):
+    """Noise prediction over 250 timesteps, batch normalisation, warm-up, rates a tenth from half time on."""
+    steps = 24
+    rates = replace(PAPER_TRAINING.optimiser, denoiser_rate=3e-3)
+    config = replace(PAPER_TRAINING, patch_size=16, optimiser=rates)
+    settings = RunSettings(output=tmp_path, steps=steps, log_every=1, say=lambda text: None)
+    trainer = Trainer(TINY_PAPER_MODEL, config, settings, load_cohort(read_manifest(a_cohort)))
+    assert any(isinstance(module, torch.nn.BatchNorm3d) for module in trainer.model.modules())
+    trainer.run()
+
+    with (tmp_path / "losses.csv").open() as file:
+        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    # An untrained denoiser says 0; the mean absolute value of a standard normal is sqrt(2 / pi).
+    assert rows[0]["diffusion"] == pytest.approx((2.0 / 3.14159265) ** 0.5, abs=0.02)
+    assert sum(row["diffusion"] for row in rows[-4:]) / 4 < 0.85 * rows[0]["diffusion"]
+    # Step k of 24 lies in epoch 800 (k - 1) / 24: the warm-up begins at the first one past epoch 100.
+    assert [row["warm"] > 0.0 for row in rows] == [800 * k / steps >= 100 for k in range(steps)]
+    assert [row["rate_factor"] for row in rows] == [1.0] * 12 + [0.1] * 12
 
 
 def test_a_folder_with_another_run_is_not_overwritten(a_cohort, a_config, tmp_path, capsys):
