@@ -110,7 +110,8 @@ def _regression(axes: Axes, of_level: dict[float, Pairs], pooled: Pairs, found: 
     text = _size(found)
     if np.isfinite(found.r_squared):
         text = f"y = {found.slope:.2f} x {found.intercept:+.2f}\nR² = {found.r_squared:.2f}\n{text}"
-    axes.text(0.04, 0.96, text, transform=axes.transAxes, va="top", fontsize=9)
+    # Below the identity, where a model that marks too much leaves room.
+    axes.text(0.97, 0.04, text, transform=axes.transAxes, ha="right", va="bottom", fontsize=9)
     _tidy(axes)
 
 

@@ -140,7 +140,7 @@ def write_case_pictures(path: Path, cases: Sequence[tuple[RankedCase, CoronalSce
                 )
             if column == 0:
                 mark_orientation(axes, scene)
-    bar = figure.add_axes(((width - right + 0.2) / width, 0.4, 0.13 / width, 0.2))
+    bar = figure.add_axes(((width - right + 0.2) / width, 0.5 - 0.9 / height, 0.13 / width, 1.8 / height))
     figure.colorbar(drawn, cax=bar, extend="max", ticks=range(int(SUV_WINDOW[1]) + 1))
     bar.set_ylabel("SUVbw (g/mL)", fontsize=8.5)
     bar.tick_params(labelsize=8)
