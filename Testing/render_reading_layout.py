@@ -30,7 +30,9 @@ from AMDiffModule.fusion import find_ct  # noqa: E402
 from AMDiffModule.lesion_table import fill_lesion_table  # noqa: E402
 from AMDiffModule.reading_layout import layout_descriptions, register_layouts, show_layout  # noqa: E402
 from AMDiffModule.reading_views import Look, fill_views, fit_to_patient, use_windows  # noqa: E402
+from AMDiffModule.result_report import report_of  # noqa: E402
 from AMDiffModule.scene_import import ResultNodes, find_results  # noqa: E402
+from AMDiffModule.trust_facts import removed_hot_spots  # noqa: E402
 from slicer_host import SlicerHost, open_host  # noqa: E402
 
 _BAR_HEIGHT = 22
@@ -123,7 +125,8 @@ def render(
             picture.paste(slice_image(host, slice_node), inside)
         else:
             lesions = slicer.vtkMRMLTableNode()
-            fill_lesion_table(lesions, nodes.table)
+            removed = removed_hot_spots(nodes.denoised)
+            fill_lesion_table(lesions, nodes.table, report_of(nodes.denoised), removed)
             picture.paste(table_image(lesions, place.width, place.height - _BAR_HEIGHT), inside)
     return picture
 

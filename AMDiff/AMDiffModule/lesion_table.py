@@ -167,13 +167,15 @@ def _interval(
 
 
 def _count_check(cells: _Cells, row: int) -> str:
-    """Return the mark of a lesion that the counts do not support; a tick where they do; empty if unknown."""
+    """Return z with a mark: ⚠ not supported by the counts, ↓ less than them, ✓ as them; empty if unknown."""
     z = cells.number("count_z", row)
     if z is None:
         return ""
     if cells.text("count_check", row):
-        return _("⚠ not supported, z {z:+.1f}").format(z=z)
-    return _("✓ z {z:+.1f}").format(z=z)
+        mark = "⚠"
+    else:
+        mark = "↓" if z <= -quantification("count_consistency").UNSUPPORTED_Z else "✓"
+    return f"{mark} z {z:+.1f}"
 
 
 def _removed_name(spot: HotSpot) -> str:
@@ -181,7 +183,7 @@ def _removed_name(spot: HotSpot) -> str:
 
 
 def _removed_check(spot: HotSpot) -> str:
-    return _("⚠ removed, z {z:+.1f}").format(z=spot.z)
+    return f"⚠ z {spot.z:+.1f}"
 
 
 def _removed_value(spot: HotSpot, column: str) -> str:

@@ -105,11 +105,11 @@ def counts_tip() -> str:
     """Return in plain language what the check against the counts says."""
     return _(
         "Whether the measured counts support the lesion: its mean SUV in the denoised volume against that in "
-        "the low-count input. z is the difference in standard deviations of the counting error. Not "
-        "supported: the difference is larger than chance explains, so the model may have added or "
-        "strengthened the lesion: look at the low-count image. Removed: a hot spot of the low-count input "
-        "that the model took away: a click brings all planes there. A tick does not prove a lesion: noise "
-        "and physiological uptake are counts, too."
+        "the low-count input. z is the difference in standard deviations of the counting error. ⚠: the "
+        "counts do not support it; the difference is larger than chance explains, so the model may have "
+        "added or strengthened the lesion: look at the low-count image. ↓: the denoised volume shows less "
+        "than was counted. Removed: a hot spot of the low-count input that the model took away; a click "
+        "brings all planes there. ✓ does not prove a lesion: noise and physiological uptake are counts, too."
     )
 
 
