@@ -90,7 +90,12 @@ def fit_error_model(errors: _Errors) -> ErrorModel:
     standardised = np.empty_like(errors.error)
     for subject in np.unique(errors.subject):
         own = errors.subject == subject
-        standardised[own] = _standardised(errors, own, *_fitted(errors, ~own))
+        seen = errors.design[~own]
+        # As in use: a line is not followed to where nothing is known.
+        design = np.clip(errors.design[own], seen.min(axis=0), seen.max(axis=0))
+        others_location, others_log_scale = _fitted(errors, ~own)
+        residual = errors.error[own] - design @ others_location
+        standardised[own] = residual / np.exp(design @ others_log_scale)
     groups = {EVERY_SIZE: everyone}
     for group in np.unique(errors.group):
         inside = errors.group == group
@@ -129,13 +134,6 @@ def _upper_quantile(z: np.ndarray, weight: np.ndarray, probability: float) -> fl
     order = np.argsort(z)
     ranks = number * np.cumsum(weight[order]) / weight.sum()
     return float(np.interp((number + 1.0) * probability, ranks, z[order]))
-
-
-def _standardised(
-    errors: _Errors, rows: np.ndarray, location: np.ndarray, log_scale: np.ndarray
-) -> np.ndarray:
-    design = errors.design[rows]
-    return (errors.error[rows] - design @ location) / np.exp(design @ log_scale)
 
 
 def _fitted(errors: _Errors, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
