@@ -168,33 +168,34 @@ def fuzz_processes(count: int, seed: int, tally: Tally) -> None:
             else:
                 command += ["AMDiffLib.denoise_segment", str(target), "--output-dir", str(output), *units]
                 command += ["--progress", "json", "--device", "cpu", "--threads", "1", "--tile", "32"]
-            wrong = _process_failure(command, output)
-            tally.read["process, done"] += wrong is None
-            tally.refused["process, refused"] += wrong is not None
+            wrong, refused = _run(command, output)
+            (tally.refused if refused else tally.read)[command[2].removeprefix("AMDiffLib.")] += 1
             if wrong:
                 tally.failures.append(f"process, seed {seed} {index}: {done} -> {wrong}")
             shutil.rmtree(case)
             shutil.rmtree(output, ignore_errors=True)
 
 
-def _process_failure(command: list[str], output: Path) -> str | None:
+def _run(command: list[str], output: Path) -> tuple[str | None, bool]:
+    """Run a command; return what went wrong, and whether it refused the input."""
     try:
         done = subprocess.run(
             command, cwd=TESTING.parent, capture_output=True, text=True, timeout=180, errors="replace"
         )
     except subprocess.TimeoutExpired:
-        return "longer than 180 s"
+        return "longer than 180 s", False
     said = done.stdout + done.stderr
     if "Traceback" in said or done.returncode not in (0, 2):
-        return f"exit code {done.returncode}: {said[-300:]}"
-    if leaked := [word for word in IDENTITY if word in said]:
-        return f"says the patient's {leaked}"
+        return f"exit code {done.returncode}: {said[-300:]}", False
     last = json.loads(done.stdout.splitlines()[-1])
+    refused = done.returncode != 0 or bool(last.get("scan", {}).get("problem"))
+    if leaked := [word for word in IDENTITY if word in said]:
+        return f"says the patient's {leaked}", refused
     if last.get("type") != ("done" if done.returncode == 0 else "error"):
-        return f"the last line is {last.get('type')} with exit code {done.returncode}"
+        return f"the last line is {last.get('type')} with exit code {done.returncode}", refused
     if done.returncode and output.exists():
-        return "a result folder of a refused input"
-    return None
+        return "a result folder of a refused input", refused
+    return None, refused
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 
 from AMDiffLib.errors import BadInput
@@ -140,9 +141,12 @@ def _items(header: Dataset, keyword: str) -> Sequence | list:
 
 
 def values_of(header: Dataset, keyword: str) -> list[str]:
-    """Return the values of a text attribute in upper case, also where pydicom gives a single bare string."""
+    """Return the values of a text attribute in upper case, also where pydicom gives a single bare value."""
     value = header.get(keyword) or []
-    values = value.split("\\") if isinstance(value, str) else value
+    if isinstance(value, str):
+        values = value.split("\\")
+    else:
+        values = value if isinstance(value, list | MultiValue) else [value]
     return [str(item).strip().upper() for item in values]
 
 

@@ -7,7 +7,9 @@ as 1 mm. None of that may happen on the word of a header that came from somewher
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from AMDiffLib.errors import BadInput
@@ -17,6 +19,38 @@ _NRRD_FIELD = re.compile(r"([^:#=]+): ?(.*)")
 _META_FIELD = re.compile(r"\s*([A-Za-z_]+)\s*=\s*(.*)")
 # Deflate makes at most this many bytes of one (zlib's "Maximally Compressed Data": 1032).
 _LARGEST_COMPRESSION = 1032
+_NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
+_VECTOR = rf"\(\s*{_NUMBER}\s*(,\s*{_NUMBER}\s*)*\)"
+_NUMBERS = rf"({_NUMBER}|nan|NaN)(\s+({_NUMBER}|nan|NaN))*"
+_VECTORS = rf"({_VECTOR}|none)(\s+({_VECTOR}|none))*"
+_INTEGERS = r"\d{1,9}(\s+\d{1,9})*"
+_YES_OR_NO = r"(?i:true|false|[tf01yn]|yes|no)"
+# ITK's readers (teem, MetaIO) read beyond their memory where one of these is something else.
+_GRAMMAR = {
+    "NRRD": {
+        "dimension": r"[1-9]",
+        "spacedimension": r"[1-9]",
+        "sizes": _INTEGERS,
+        "spaceorigin": _VECTOR,
+        "spacedirections": _VECTORS,
+        "measurementframe": _VECTORS,
+        **dict.fromkeys(("spacings", "thicknesses", "axismins", "axismaxs"), _NUMBERS),
+        **dict.fromkeys(("byteskip", "lineskip"), r"-?\d{1,9}"),
+    },
+    "MetaImage": {
+        "ndims": r"[1-9]",
+        "dimsize": _INTEGERS,
+        "elementtype": r"[A-Z_]{1,40}",
+        "elementnumberofchannels": r"\d{1,3}",
+        "headersize": r"-?\d{1,9}",
+        **dict.fromkeys(("elementspacing", "elementsize", "offset", "origin", "position"), _NUMBERS),
+        **dict.fromkeys(("transformmatrix", "rotation", "orientation", "centerofrotation"), _NUMBERS),
+        **dict.fromkeys(("compresseddata", "binarydata", "binarydatabyteordermsb"), _YES_OR_NO),
+        **dict.fromkeys(("elementbyteordermsb",), _YES_OR_NO),
+        **dict.fromkeys(("compresseddatasize", "id", "parentid"), r"-?\d{1,18}"),
+    },
+}
+_LONGEST_FIELD = 1000
 _UNCOMPRESSED = {"NRRD": ("raw",), "MetaImage": ("false", "")}
 
 
@@ -24,7 +58,7 @@ def header_fields(path: Path, file_format: str) -> dict[str, str]:
     """Return the fields of an NRRD or MetaImage header, their names in lower case without spaces.
 
     Raises:
-        BadInput: the file has no such header, or states a field twice.
+        BadInput: the file has no such header, states a field twice, or not as the format has it.
     """
     with path.open("rb") as file:
         start = file.read(_LONGEST_HEADER)
@@ -44,6 +78,24 @@ def header_fields(path: Path, file_format: str) -> dict[str, str]:
         fields[name] = match[2].strip()
         if file_format == "MetaImage" and name == "elementdatafile":
             break
+    for name, value in fields.items():
+        grammar = _GRAMMAR[file_format].get(name, ".*")
+        if len(value) > _LONGEST_FIELD or "\0" in value or not re.fullmatch(grammar, value):
+            raise BadInput(
+                f"The {file_format} header is damaged: its '{name}' is not valid. Export it again."
+            )
+    count = fields.get("dimension" if file_format == "NRRD" else "ndims", "")
+    sizes = fields.get("sizes" if file_format == "NRRD" else "dimsize", "")
+    if str(len(sizes.split())) != count:
+        raise BadInput(
+            f"The {file_format} header is damaged: it does not give one size for each dimension. Export it "
+            "again."
+        )
+    if fields.get("compresseddata", "").lower().startswith(("t", "1", "y")) and not fields.get(
+        "compresseddatasize"
+    ):
+        # MetaIO takes plain voxels for compressed ones, and what it could not unpack for zeros.
+        raise BadInput("The MetaImage header does not state its CompressedDataSize. Export it again.")
     return fields
 
 
@@ -89,6 +141,23 @@ def check_voxel_size(fields: dict[str, str], file_format: str) -> None:
     if units:
         raise BadInput(
             f"The voxel sizes of the {file_format} header are in units other than mm. Export it in mm."
+        )
+
+
+def check_as_stated(fields: dict[str, str], file_format: str, spacing: Sequence[float]) -> None:
+    """Refuse a file whose voxel size ITK has read otherwise than the header states it. Raises BadInput."""
+    if file_format == "NRRD" and "spacedirections" in fields:
+        vectors = re.findall(r"\(([^)]*)\)", fields["spacedirections"])
+        stated = [math.hypot(*map(float, vector.split(","))) for vector in vectors]
+    else:
+        names = ("spacings",) if file_format == "NRRD" else ("elementspacing", "elementsize")
+        text = next(fields[name] for name in names if fields.get(name))
+        stated = [abs(float(value)) for value in text.split()]
+    same = all(math.isclose(one, other, rel_tol=1e-4) for one, other in zip(stated, spacing, strict=False))
+    if not same or len(stated) < 3:
+        raise BadInput(
+            f"The {file_format} header is damaged: its voxel size cannot be read with certainty. Export it "
+            "again."
         )
 
 

@@ -63,7 +63,7 @@ def check_nifti_header(path: Path) -> None:
             "Export the image as one .nii or .nii.gz file."
         )
     (offset,) = values(layout.vox_offset)
-    if not math.isfinite(offset) or offset != int(offset) or offset < layout.size + 4:
+    if not math.isfinite(offset) or offset != int(offset) or not layout.size + 4 <= offset < 2**31:
         raise BadInput(
             "The NIfTI header does not say where the voxels begin; it is damaged. Export it again."
         )

@@ -14,7 +14,13 @@ import SimpleITK as sitk
 from AMDiffLib.errors import BadInput
 from AMDiffLib.image.dicom_files import looks_like_dicom
 from AMDiffLib.image.dicom_series import read_dicom, read_series
-from AMDiffLib.image.header_text import check_length, check_voxel_size, data_file, header_fields
+from AMDiffLib.image.header_text import (
+    check_as_stated,
+    check_length,
+    check_voxel_size,
+    data_file,
+    header_fields,
+)
 from AMDiffLib.image.nifti_header import check_nifti_header, check_nifti_length
 from AMDiffLib.image.volume import PetVolume
 from AMDiffLib.image.writing import CONTENT, CONTENT_KEY
@@ -206,6 +212,7 @@ def _check_length(reader: sitk.ImageFileReader, path: Path, fields: dict[str, st
             bytes_per_voxel=int(reader.GetMetaData("bitpix")) // 8,
         )
     else:
+        check_as_stated(fields, file_format, reader.GetSpacing())
         bytes_per_voxel = sitk.Image([1, 1], reader.GetPixelID()).GetSizeOfPixelComponent()
         check_length(path, fields, file_format, voxels * bytes_per_voxel)
 
