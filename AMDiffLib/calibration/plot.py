@@ -33,7 +33,7 @@ def write_plot(path: Path, coverages: Sequence[Coverage]) -> None:
 
     lesions = [c for c in coverages if c.kind == LESION and c.by == EVERYTHING]
     references = [name for name in _REFERENCES if any(c.reference == name for c in lesions)]
-    figure = Figure(figsize=(4.6 * max(1, len(references)), 4.6), dpi=_DPI, layout="constrained")
+    figure = Figure(figsize=(4.6 * max(1, len(references)), 5.1), dpi=_DPI, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     for position, reference in enumerate(references):
         axes = figure.add_subplot(1, len(references), position + 1)
