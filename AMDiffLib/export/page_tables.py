@@ -24,11 +24,11 @@ _LESION_COLUMNS = (
     ("Lesion", 0.82, "left", "name", None),
     ("Site", 0.74, "left", "location", None),
     ("SUVmax", 1.10, "right", "suv_max_g_per_ml", 2),
-    ("low-count", 0.62, "right", "low_count_suv_max_g_per_ml", 2),
-    ("SUVmean", 0.62, "right", "suv_mean_g_per_ml", 2),
-    ("SUVpeak", 0.60, "right", "suv_peak_g_per_ml", 2),
+    ("low-count", 0.60, "right", "low_count_suv_max_g_per_ml", 2),
+    ("SUVmean", 0.60, "right", "suv_mean_g_per_ml", 2),
+    ("SUVpeak", 0.58, "right", "suv_peak_g_per_ml", 2),
     ("MTV mL", 1.04, "right", "mtv_ml", 2),
-    ("TLG g", 1.06, "right", "tlg_g", 1),
+    ("TLG g", 1.14, "right", "tlg_g", 1),
     ("/ liver", 0.44, "right", "suv_max_to_liver_ratio", 2),
     ("Deauville", 0.55, "right", "deauville_score", 0),
 )
@@ -89,7 +89,10 @@ def _cell(row: dict[str, Any], column: str, digits: int | None) -> str:
     if not (row.get("intervals") and column in _WITH_INTERVAL):
         return text
     interval = interval_of(row, column)
-    return text if interval is None else f"{text} ({interval[0]:.1f}–{interval[1]:.1f})"
+    if interval is None:
+        return text
+    ends = (f"{end:.0f}" if end >= 100 else f"{end:.1f}" for end in interval)
+    return f"{text} ({'–'.join(ends)})"
 
 
 def _name(row: dict[str, Any]) -> str:
