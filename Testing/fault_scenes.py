@@ -68,7 +68,9 @@ def ended_in_slicer(bench: SceneBench, stage: str, end: str) -> Verdict:
         options = WorkerOptions(model=str(bench.model), device="cpu", steps=1, threads=1)
         run = Run(bench.node, options=options, temporary_folder=bench.folder / "jobs")
     process = run.job.process_id
-    assert wait_until(lambda: state_of(process) in ("T", "Z", "")) and state_of(process) == "T"
+    said = []
+    assert wait_until(lambda: said.extend(run.poll()) or run.outcome or state_of(process) == "T")
+    assert run.outcome is None, (run.outcome, said)
     if end == "Cancel":
         run.cancel()
     else:
