@@ -45,7 +45,7 @@ NOT_FOR_TRANSLATION = {
         "Total Lesion Glycolysis",
         "Standardized Uptake Value body weight",
     },
-    "self_test.py": {"All lesions", "count consistency", "the run has not ended"},
+    "self_test.py": {"All lesions", "count consistency", "no such map", "the run has not ended"},
     "simulated_case.py": {"Simulated low-count PET"},
 }
 CONTROLS = (
