@@ -32,6 +32,7 @@ PARSING_ERRORS = (
     AttributeError,
     TypeError,
     NotImplementedError,
+    ArithmeticError,
     struct.error,
 )
 # All that the geometry, the conversion to SUV and the report are taken from.
@@ -44,7 +45,8 @@ _ATTRIBUTES_USED = (
     "DecayCorrection", "CorrectedImage", "SeriesDate", "SeriesTime", "StudyDate", "ContentDate",
     "AcquisitionDate", "AcquisitionTime", "AcquisitionDateTime", "TimezoneOffsetFromUTC",
     "FrameReferenceTime", "ActualFrameDuration", "RadiopharmaceuticalInformationSequence",
-    "RealWorldValueMappingSequence", "Modality", "SeriesInstanceUID", "SOPClassUID", *IDENTIFYING,
+    "RealWorldValueMappingSequence", "Modality", "SeriesInstanceUID", "SOPClassUID", "BitsAllocated",
+    "BitsStored", "HighBit", "PixelRepresentation", "NumberOfFrames", *IDENTIFYING,
 )  # fmt: skip
 
 
@@ -93,6 +95,8 @@ def _sort_in(found: FoundFiles, path: Path) -> None:
         sop_class = header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID", "")
         modality = str(header.get("Modality") or "").strip().upper()
         series_uid = str(header.get("SeriesInstanceUID") or "")
+        if series_uid.strip("0123456789."):
+            raise ValueError("the Series Instance UID is none")
     except PARSING_ERRORS:
         found.unreadable.append(path)
         return

@@ -120,6 +120,9 @@ def _check_same_plane(headers: Sequence[Dataset]) -> None:
         raise BadInput(
             "The slices of this series differ in size (Rows, Columns), so they are not one volume."
         )
+    for keyword in ("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"):
+        if len({str(header.get(keyword)) for header in headers}) > 1:
+            raise BadInput(f"The slices of this series differ in {keyword}, so they are not one volume.")
     for keyword, count in (("ImageOrientationPatient", 6), ("PixelSpacing", 2)):
         values = np.array([_numbers(header, keyword, count) for header in headers])
         if np.abs(values - values[0]).max() > 1e-3:
