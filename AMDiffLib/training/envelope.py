@@ -12,19 +12,21 @@ from AMDiffLib.inference.envelope import KEY, Envelope
 from AMDiffLib.inference.weights import model_folder, read_config, write_config
 from AMDiffLib.training.manifest import ManifestCase, read_manifest
 
+MOST_SUBJECTS = 32  # measured: some seconds a subject, and what they span is what counts
+
 # By it the simulator names the people it makes.
 _SIMULATED = "sim-"
 
 
 def envelope_of(cases: Iterable[ManifestCase], say: Callable[[str], None] = lambda _: None) -> Envelope:
-    """Measure every low-count image of `cases`: about a second each.
+    """Measure the noisiest and the least noisy image of up to MOST_SUBJECTS people, evenly chosen.
 
     Raises BadInput where there is no case, or an image cannot be read or shows no patient.
     """
     cases, measures = list(cases), []
     if not cases:
         raise BadInput("There is no case to measure an envelope on. Give the manifest of the training.")
-    for case in cases:
+    for case in _spanning(cases):
         measures.append(ScanMeasures.of(read_pet(case.low_count, units=SUV_UNITS)))
         say(f"{case}: {measures[-1]}")
     return Envelope.around(
@@ -34,6 +36,16 @@ def envelope_of(cases: Iterable[ManifestCase], say: Callable[[str], None] = lamb
         subjects=len({case.subject for case in cases}),
         simulated=all(case.subject.startswith(_SIMULATED) for case in cases),
     )
+
+
+def _spanning(cases: list[ManifestCase]) -> list[ManifestCase]:
+    by_subject: dict[str, list[ManifestCase]] = {}
+    for case in sorted(cases, key=lambda case: case.counts_percent):
+        by_subject.setdefault(case.subject, []).append(case)
+    people = [by_subject[name] for name in sorted(by_subject)]
+    step = max(len(people) / MOST_SUBJECTS, 1.0)
+    chosen = [people[int(step * k)] for k in range(min(len(people), MOST_SUBJECTS))]
+    return [case for levels in chosen for case in {id(c): c for c in (levels[0], levels[-1])}.values()]
 
 
 def state_envelope_of_training(
