@@ -120,8 +120,8 @@ def refuse_meaningless(scan: ScanMeasures) -> None:
 def outside(scan: ScanMeasures, envelope: Envelope | None) -> list[str]:
     """Return a sentence for each way in which `scan` is unlike what the model was trained on.
 
-    The room left around the trained ranges (a half to twice for voxels, which are resampled, and less for
-    the others) is where a test outside them (Testing/studies/outside_envelope.py) has shown no harm.
+    Some room is left around the trained ranges (a half to 1.5 times for voxels, which are resampled, and
+    less for the others): a judgement. Testing/studies/outside_envelope.py measures what happens beyond.
     """
     if envelope is None:
         return [
