@@ -49,6 +49,7 @@ class SceneBench:
         self.scan = written_patient(folder / "scan.nrrd", a_patient((24, 24, 24)))
         self.host = open_host(folder / "cache")
         self.node = slicer.util.addVolumeFromArray(a_patient((24, 24, 24)).suv, name="PET 10 %")
+        self.node.SetSpacing(4.0, 4.0, 4.0)  # of 1 mm it would be an animal, and be refused
         mark_as_suv(self.node)
         (folder / "jobs").mkdir()
 

@@ -253,7 +253,9 @@ def test_figures_of_two_models_or_settings_are_not_mixed(a_manifest, an_untraine
     assert "seed 0, now 7" in capsys.readouterr().err
 
 
-def test_two_workers_find_what_one_finds(an_untrained_model, tmp_path):
+def test_two_workers_find_what_one_finds(an_untrained_model, tmp_path, monkeypatch):
+    # The tests of the module import `slicer` into this process, which is not Slicer's all the same.
+    monkeypatch.delitem(sys.modules, "slicer", raising=False)
     manifest = a_cohort(tmp_path, 1, 2)
     more = ("--threads", "1")
     assert evaluate.main(command(manifest, an_untrained_model, tmp_path / "one", *more)) == 0

@@ -111,6 +111,15 @@ def test_an_index_lies_where_itk_says_and_comes_back(shape, spacing, origin, dir
     assert image.TransformPhysicalPointToIndex(place) == tuple(index)
 
 
+def test_an_angle_too_small_for_itk_to_invert_does_not_misplace_the_labels():
+    c, s, tiny = math.cos(1.0), math.sin(1.0), 1.0522976987958918e-300
+    turned = (c, -c * tiny, -s, tiny, 1.0, 0.0, s, -s * tiny, c)
+    volume = a_volume((8, 9, 10), (3.0, 3.0, 3.0), (5.0, 6.0, 7.0), turned)
+    labels = volume.with_array((volume.suv > 1.5).astype(np.uint8))
+    same = onto_grid(labels, volume.with_array(volume.suv), sitk.sitkNearestNeighbor)
+    assert (sitk.GetArrayFromImage(same) == sitk.GetArrayFromImage(labels)).all()
+
+
 @given(SHAPES, SPACINGS, flips())
 def test_every_flip_and_order_of_axes_is_undone_for_the_picture(shape, spacing, direction):
     """A picture runs inferior to superior, front to back, right to left, whatever the file's axes."""

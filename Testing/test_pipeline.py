@@ -338,7 +338,9 @@ def test_steps_are_the_configured_ones_or_evenly_spaced():
 def test_ancestral_sampling_visits_every_timestep_once():
     model = ModelThatCopies()
     model.config = dataclasses.replace(
-        COMPACT, diffusion=dataclasses.replace(PAPER.diffusion, timesteps=6, sampling_timesteps=(6,))
+        PAPER,
+        voxel_size_mm=4.0,
+        diffusion=dataclasses.replace(PAPER.diffusion, timesteps=6, sampling_timesteps=(6,)),
     )
     model.schedule = NoiseSchedule(6)
     result = run(a_patient((32, 32, 32)), model, tile=64)

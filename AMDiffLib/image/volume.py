@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
+# Far below the rounding of a cosine, far above the smallest numbers (1e-308).
+_LEAST_COSINE = 1e-30
+
 
 @dataclass(frozen=True, kw_only=True)
 class PetVolume:
@@ -17,7 +20,7 @@ class PetVolume:
         suv: (z, y, x) float32, SUVbw in g/mL; may hold small negative values where the reconstruction made
         them. spacing: voxel size along x, y, z in mm.
         origin: centre of the first voxel in mm, LPS.
-        direction: 9 cosines, row-major; column i is the direction of axis i.
+        direction: 9 cosines, row-major; column i is the direction of axis i. Those below 1e-30 become 0.
         source: JSON-able facts about the input that do not identify the patient.
         warnings: sentences the reader of a result must see.
     """
@@ -28,6 +31,12 @@ class PetVolume:
     direction: tuple[float, ...]
     source: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        # ITK inverts the matrix by an SVD that fails on cosines of about 1e-300: all positions are NaN then,
+        # and labels are resampled to something else, without an error.
+        cosines = tuple(0.0 if abs(cosine) < _LEAST_COSINE else cosine for cosine in self.direction)
+        object.__setattr__(self, "direction", cosines)
 
     @property
     def voxel_volume_ml(self) -> float:
