@@ -249,6 +249,13 @@ def test_the_segmentation_stage_needs_a_trained_denoiser(a_cohort, a_config, tmp
     assert "--initial" in capsys.readouterr().err
 
 
+def test_a_start_from_other_networks_names_the_parts_that_differ(a_cohort, a_config, tmp_path, capsys):
+    assert train.main(command(a_cohort, a_config, tmp_path / "whole", steps=1)) == 0
+    more = ("--initial", str(tmp_path / "whole"), "--without", "revision", "--without", "res-mamba")
+    assert train.main(command(a_cohort, a_config, tmp_path / "less", *more, steps=1)) == BadInput.exit_code
+    assert "their revision, segmenter differ" in capsys.readouterr().err
+
+
 def test_validation_levels_that_nobody_was_scanned_at_are_named(a_cohort, a_config, tmp_path, capsys):
     more = ("--validation-subjects", "case-2", "--validation-levels", "7,20")
     assert train.main(command(a_cohort, a_config, tmp_path, *more)) == BadInput.exit_code

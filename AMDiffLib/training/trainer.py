@@ -61,6 +61,7 @@ class Trainer:
         # Channels last is a seventh faster on CPUs, with the group norm of this library.
         self.model = AMDiff(model_config).to(self.device, memory_format=torch.channels_last_3d)
         if initial is not None:
+            _refuse_other_networks(initial, self.model.state_dict())
             self.model.load_state_dict(initial)
         if processes.count > 1:
             self.model = with_shared_batch_norms(self.model, self.device)
@@ -256,3 +257,13 @@ class Trainer:
         if self._log is not None:
             self._folder.save(self.model, self.average, self.optimiser, self.progress)
             self._log.draw()
+
+
+def _refuse_other_networks(found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> None:
+    shapes, wanted = ({name: tensor.shape for name, tensor in of.items()} for of in (found, expected))
+    differ = sorted({name.partition(".")[0] for name, _ in shapes.items() ^ wanted.items()})
+    if differ:
+        raise BadInput(
+            f"The weights to start from (--initial) are not of the networks of --config and --without: their "
+            f"{', '.join(differ)} differ. Start from a run or model of the same networks."
+        )
