@@ -11,7 +11,7 @@ from trust_cases import a_calibration, an_sd_map
 
 from AMDiffLib.image.reading import read_pet
 from AMDiffLib.image.volume import PetVolume
-from AMDiffLib.image.writing import write_denoised, write_segmentation
+from AMDiffLib.image.writing import write_denoised, write_segmentation, write_uncertainty
 from AMDiffLib.quantification.anatomy import Anatomy
 from AMDiffLib.quantification.count_consistency import NOT_SUPPORTED
 from AMDiffLib.quantification.intervals import Uncertainty
@@ -98,6 +98,7 @@ def results_of(folder: Path, volume: PetVolume, *, bias: float = 0.0) -> Path:
     write_segmentation(folder / "segmentation.seg.nrrd", volume, lesions, organs)
     anatomy = Anatomy.of(regions_of(lesions), organs, volume)
     uncertainty = Uncertainty(sd=an_sd_map(denoised), calibration=a_calibration(bias=bias))
+    write_uncertainty(folder / "uncertainty.nrrd", volume, uncertainty.sd)
     measurements = measure_anatomy(denoised, anatomy, uncertainty=uncertainty)
     low_count = measure_anatomy(volume.suv, anatomy)
     measurements.to_json(folder / "measurements.json", low_count)
@@ -112,7 +113,10 @@ def results_of(folder: Path, volume: PetVolume, *, bias: float = 0.0) -> Path:
         "input": dict(volume.source),
         "model": {"name": "amdiff-test", "sha256": WEIGHTS},
         "run": {"steps": 1},
-        "uncertainty": {"intervals": {"confidence": 0.9, "reference": "high_count"}},
+        "uncertainty": {
+            "intervals": {"confidence": 0.9, "reference": "high_count"},
+            "calibration": uncertainty.calibration.to_dict(),
+        },
         "count_consistency": {"removed_hot_spots": [REMOVED]},
         "warnings": [WARNING],
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from AMDiffModule.count_comparison import CountComparison
 from AMDiffModule.lesion_follower import LesionFollower
 from AMDiffModule.lesion_marks import add_lesion, reject
 from AMDiffModule.scene_measurement import update_table_in_steps
@@ -31,7 +32,7 @@ class Clock:
 def test_the_follower_waits_until_the_hand_rests_and_then_measures_piece_by_piece(nodes):
     clock, noticed, results = Clock(), [], []
     follower = LesionFollower(
-        lambda: update_table_in_steps(nodes),
+        lambda: update_table_in_steps(nodes, CountComparison()),
         noticed=lambda: noticed.append(clock.now),
         measured=results.append,
         quiet_s=0.5,
@@ -66,7 +67,7 @@ def test_the_follower_waits_until_the_hand_rests_and_then_measures_piece_by_piec
     ],
 )
 def test_the_follower_notices_every_kind_of_change_and_a_measurement_is_none(nodes, edit):
-    follower = LesionFollower(lambda: update_table_in_steps(nodes))
+    follower = LesionFollower(lambda: update_table_in_steps(nodes, CountComparison()))
     follower.follow(nodes.segmentation)
     assert not follower.is_waiting
     edit(nodes)
@@ -80,7 +81,9 @@ def test_the_follower_notices_every_kind_of_change_and_a_measurement_is_none(nod
 
 def test_an_edit_during_the_measurement_starts_it_again(nodes):
     clock = Clock()
-    follower = LesionFollower(lambda: update_table_in_steps(nodes), quiet_s=0.5, slice_s=0.0, clock=clock)
+    follower = LesionFollower(
+        lambda: update_table_in_steps(nodes, CountComparison()), quiet_s=0.5, slice_s=0.0, clock=clock
+    )
     follower.follow(nodes.segmentation)
     follower.change()
     clock.now = 1.0

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 import slicer
 from AMDiffModule.job import JobEvent, JobOutcome, JobState
+from AMDiffModule.result_report import report_of
 from AMDiffModule.run_queue import ItemState, RunQueue
 from panel_cases import add_patient, item_above, process_until
 from qt_stand_ins import process_events
@@ -165,8 +166,11 @@ def test_without_a_usable_gpu_the_processor_is_offered_and_not_taken(a_module):
     a_module.ui.runOnCpuButton.click()
     assert not a_module.ui.runOnCpuButton.visible
     wait(a_module)
-    assert a_module.ui.statusLabel.text == "Done."
     assert result_of(node) is not None
+    # The model of random weights states no envelope: there is something to warn of.
+    warnings = report_of(result_of(node))["warnings"]
+    assert any("does not state which scans" in text for text in warnings)
+    assert a_module.ui.statusLabel.text.split("\n") == ["Done.", *(f"Note: {text}" for text in warnings)]
     # The choice is the user's, and stays.
     assert a_module.widget.parameterNode.device is a_module.module.Device.CUDA
 
