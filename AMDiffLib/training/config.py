@@ -152,13 +152,8 @@ PAPER_TRAINING = TrainingConfig(
 )
 
 # A denoiser learns from small patches, many of them; revision comes with it, so that it keeps the counts.
-# Lesions weigh more than elsewhere: the smoothed image that it starts from has lost the small ones.
 DENOISER_TRAINING = TrainingConfig(
-    batch_size=4,
-    warm_up_first_epoch=0,
-    warm_up_last_epoch=1,
-    trained=("denoiser", "revision"),
-    loss=LossConfig(image_class_weights=(1.0, 8.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)),
+    warm_up_first_epoch=0, warm_up_last_epoch=1, trained=("denoiser", "revision")
 )
 
 # Organs are told apart by where they lie: patches that hold half a trunk teach that, small ones do not.
