@@ -48,7 +48,7 @@ def test_the_gaussian_is_that_of_scipy():
 def test_untrained_a_denoiser_that_is_given_smoothed_images_returns_the_first():
     blocks = DenoiserConfig(channels=(8, 8, 8, 16), num_head_channels=8, shuffle=2, smoothed_mm=(8.0, 16.0))
     model = AMDiff(replace(COMPACT, denoiser=blocks))
-    low = 5.0 * torch.rand(1, 1, 16, 16, 16)
+    low = 5.0 * torch.rand(1, 1, 32, 32, 32)
     found = model.predict_x0(torch.randn_like(low), low, torch.tensor([150]))
     assert torch.allclose(model.to_suv(found), gaussian(low, 8.0 / 4.0), atol=1e-4)
 
