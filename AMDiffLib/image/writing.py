@@ -21,9 +21,7 @@ UNITS = "{SUVbw}g/ml"  # UCUM
 CONTENT_KEY = "voxel_content"
 CONTENT = "synthetic: AI-denoised PET, not a measurement"
 NO_UNITS = "1"  # UCUM
-Z_CONTENT = (
-    "z-score of regional means: AI-denoised less low-count PET, in standard errors of the counting"
-)
+Z_CONTENT = "z-score of regional means: AI-denoised less low-count PET, in standard errors of the counting"
 SD_CONTENT = "voxel-wise standard deviation of the AI-denoised PET, as its model estimates it"
 
 _COMPRESSION_LEVEL = 1  # noise hardly compresses: higher levels cost seconds and save little
