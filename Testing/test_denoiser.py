@@ -45,14 +45,38 @@ def test_the_gaussian_is_that_of_scipy():
     assert torch.allclose(gaussian(image, 2.0)[0, 0], torch.from_numpy(expected), atol=1e-9)
 
 
-def test_untrained_a_denoiser_that_is_given_smoothed_images_returns_the_first():
-    blocks = DenoiserConfig(channels=(8, 8, 8, 16), num_head_channels=8, shuffle=2, smoothed_mm=(8.0, 16.0))
-    model = AMDiff(replace(COMPACT, denoiser=blocks))
+MIXING = replace(
+    COMPACT,
+    denoiser=DenoiserConfig(channels=(8, 8, 8, 16), num_head_channels=8, shuffle=2, smoothed_mm=(8.0, 16.0)),
+)
+
+
+def _prefer(model: AMDiff, image: int) -> None:
+    """Let the network take `image` (0: unfiltered) alone, everywhere."""
+    outputs = torch.full((4,), -50.0)
+    outputs[0], outputs[1 + image] = 0.0, 50.0
+    with torch.no_grad():
+        model.denoiser.unet.out[-1].conv.bias.copy_(outputs.repeat_interleave(8))
+
+
+def test_untrained_a_mixing_denoiser_takes_all_images_alike():
+    model = AMDiff(MIXING)
     low = 5.0 * torch.rand(1, 1, 32, 32, 32)
+    images = [low, gaussian(low, 2.0), gaussian(low, 4.0)]
+    expected = sum(model.to_normalised(image) for image in images) / 3.0
     found = model.predict_x0(torch.randn_like(low), low, torch.tensor([150]))
-    assert torch.allclose(model.to_suv(found), gaussian(low, 8.0 / 4.0), atol=1e-4)
+    assert torch.allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("image", "width"), [(0, None), (1, 2.0), (2, 4.0)])
+def test_a_mixing_denoiser_can_take_any_image_exactly(image, width):
+    model = AMDiff(MIXING)
+    _prefer(model, image)
+    low = 5.0 * torch.rand(1, 1, 32, 32, 32)
+    found = model.to_suv(model.predict_x0(torch.randn_like(low), low, torch.tensor([150])))
+    assert torch.allclose(found, low if width is None else gaussian(low, width), atol=1e-4)
 
 
 def test_a_network_that_predicts_noise_is_not_added_to_an_image():
-    with pytest.raises(ValueError, match="only 'x0' can be added"):
+    with pytest.raises(ValueError, match="only 'x0' can be mixed"):
         replace(PAPER, denoiser=replace(PAPER.denoiser, smoothed_mm=(8.0,)))

@@ -34,8 +34,8 @@ class AMDiff(nn.Module):
         self.intensity = IntensityTransform(config.intensity)
         self.full_range = IntensityTransform(FULL_RANGE)
         self.schedule = NoiseSchedule(config.diffusion.timesteps, config.diffusion.cosine_offset)
-        # Most voxels are air: there a network that predicts the image starts; one that predicts noise, or a
-        # difference from the smoothed image, at 0.
+        # Most voxels are air: there a network that predicts the image starts; one that predicts noise, or
+        # what a mixture of smoothed images lacks, at 0.
         predicts_image = config.diffusion.prediction == "x0" and not config.denoiser.smoothed_mm
         air = AIR if predicts_image else 0.0
         self.denoiser = Denoiser(config.denoiser, untrained_output=air)
@@ -67,8 +67,7 @@ class AMDiff(nn.Module):
             for width in self.config.denoiser.smoothed_mm
         ]
         images = torch.cat([self.to_normalised(low_count_suv), *smoothed], dim=1)
-        output = _exact(self.denoiser(x_t, images, t))
-        return output + smoothed[0] if smoothed else output
+        return _exact(self.denoiser(x_t, images, t))
 
     def predict_x0(self, x_t: Tensor, low_count_suv: Tensor, t: Tensor) -> Tensor:
         """Return the predicted high-count image, normalised and limited to the values an SUV can have.

@@ -67,7 +67,9 @@ class DenoiserConfig:
     published network slow, its layers at full resolution, is gone. 1: as published.
 
     `smoothed_mm` are full widths of Gaussians: the low-count image filtered with each is given beside it, and
-    the network's output is added to the first, which in even tissue is hard to beat. For x0-prediction only.
+    the network mixes them and the unfiltered image voxel by voxel, with shares that add up to one, before it
+    adds to them (after kernel-predicting networks, Bako et al., 2017). So it starts at what an even filter
+    does, and can keep a lesion as it was measured. For x0-prediction only.
     Empty: as published.
     """
 
@@ -145,7 +147,7 @@ class AMDiffConfig:
         if self.denoiser.smoothed_mm and self.diffusion.prediction != "x0":
             raise ValueError(
                 f"denoiser.smoothed_mm is {self.denoiser.smoothed_mm} with diffusion.prediction "
-                f"{self.diffusion.prediction!r}; only 'x0' can be added to a smoothed image"
+                f"{self.diffusion.prediction!r}; only 'x0' can be mixed from smoothed images"
             )
 
     def to_dict(self) -> dict[str, Any]:

@@ -13,15 +13,18 @@ from AMDiffLib.networks.group_norm import with_fast_group_norms
 class Denoiser(nn.Module):
     """Four-level encoder, three-level decoder, self-attention at the lowest resolution.
 
-    `untrained_output` is what the network says before training, everywhere.
+    Given smoothed versions of the low-count image too, it says voxel by voxel how much of each to take, and
+    what to add. `untrained_output` is what the network adds before training, everywhere.
     """
 
     def __init__(self, config: DenoiserConfig, *, untrained_output: float = 0.0) -> None:
         super().__init__()
+        self.mixes = bool(config.smoothed_mm)
+        outputs = 2 + len(config.smoothed_mm) if self.mixes else 1
         unet = DiffusionModelUNet(
             spatial_dims=3,
             in_channels=(2 + len(config.smoothed_mm)) * config.shuffle**3,
-            out_channels=config.shuffle**3,
+            out_channels=outputs * config.shuffle**3,
             channels=config.channels,
             attention_levels=config.attention_levels,
             num_res_blocks=config.num_res_blocks,
@@ -41,7 +44,11 @@ class Denoiser(nn.Module):
         `low_count` (B, 1 + smoothed, D, H, W) is followed by its smoothed versions; all are normalised.
         """
         images = blocks_to_channels(torch.cat([x_t, low_count], dim=1), self.shuffle)
-        return channels_to_blocks(self.unet(images, timesteps=t), self.shuffle)
+        output = channels_to_blocks(self.unet(images, timesteps=t), self.shuffle)
+        if not self.mixes:
+            return output
+        added, shares = output.to(low_count.dtype).split([1, low_count.shape[1]], dim=1)
+        return (shares.softmax(dim=1) * low_count).sum(dim=1, keepdim=True) + added
 
 
 def blocks_to_channels(image: Tensor, side: int) -> Tensor:
