@@ -147,20 +147,31 @@ def printed_segmentation_loss(probabilities: Tensor, masks: Tensor, class_weight
     return (weights * per_class).mean()  # Eq. (9), 1/S outside the sum
 
 
-def focal_dice_losses(probabilities: Tensor, masks: Tensor, *, total: Total = of_this_batch) -> Tensor:
+def focal_dice_losses(
+    probabilities: Tensor,
+    masks: Tensor,
+    *,
+    smooth_voxels: Sequence[float] | None = None,
+    total: Total = of_this_batch,
+) -> Tensor:
     """Return (1 - soft Dice)^{3/4} of each class, (S,).
 
     Dice over the whole patch, then the mean over the patches that hold the class. A class absent from
     every patch gives 0: cross-entropy alone teaches its absence.
+
+    `smooth_voxels`, one a class, is added to the numerator and the denominator of Dice. Where it is above 0,
+    patches without the class count too: V voxels marked there cost (V / (V + smooth))^{3/4}, which
+    cross-entropy over a million voxels would hardly notice.
     """
     mask = masks.flatten(2).float()
     probability = probabilities.flatten(2)
     overlap = (probability * mask).sum(dim=2)
     voxels = mask.sum(dim=2)
-    dice = 2.0 * overlap / (probability.sum(dim=2) + voxels).clamp_min(1e-6)
+    smooth = torch.as_tensor(smooth_voxels or [0.0] * mask.shape[1], dtype=torch.float32, device=mask.device)
+    dice = (2.0 * overlap + smooth) / (probability.sum(dim=2) + voxels + smooth).clamp_min(1e-6)
     # The slope of x^{3/4} is infinite at 0; the floor bounds it.
     per_patch = (1.0 - dice).clamp_min(1e-4) ** 0.75
-    present = (voxels > 0).float()
+    present = ((voxels > 0) | (smooth > 0)).float()
     return (per_patch * present).sum(dim=0) / total(present.sum(dim=0)).clamp_min(1.0)
 
 
@@ -172,12 +183,14 @@ def segmentation_loss(
     *,
     cross_entropy_weights: Sequence[float],
     dice_weights: Sequence[float],
+    lesion_smooth_voxels: float = 0.0,
     total: Total = of_this_batch,
 ) -> Tensor:
     """L_seg of Eq. (9), corrected: cross-entropy including background + (1 - soft Dice)^{3/4} per class.
 
     `cross_entropy_weights` and `dice_weights` are w_0..w_8. Cross-entropy is the weighted mean over voxels of
     each branch (lesion against not lesion; organs against no organ); w_0 weighs the background of both.
+    `lesion_smooth_voxels`: `smooth_voxels` of `focal_dice_losses` for the lesion class.
     """
     ce_weights = torch.as_tensor(cross_entropy_weights, dtype=torch.float32, device=organs.device)
     lesion_target = (lesions > 0).long()
@@ -192,7 +205,9 @@ def segmentation_loss(
     )
     masks = class_masks(organs, lesions)[:, 1:]
     weights = torch.as_tensor(dice_weights, dtype=torch.float32, device=organs.device)[1:]
-    dice = (weights * focal_dice_losses(probabilities, masks, total=total)).sum() / weights.sum()
+    smooth = [lesion_smooth_voxels] + [0.0] * (len(weights) - 1)
+    dice = focal_dice_losses(probabilities, masks, smooth_voxels=smooth, total=total)
+    dice = (weights * dice).sum() / weights.sum()
     return cross_entropy + dice
 
 

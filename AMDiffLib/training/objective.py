@@ -156,6 +156,7 @@ def joint_objective(
                 batch.lesions,
                 cross_entropy_weights=config.cross_entropy_weights,
                 dice_weights=config.dice_weights,
+                lesion_smooth_voxels=config.lesion_smooth_voxels,
                 total=processes.total,
             )
         if "uncertainty" in trained:
