@@ -127,6 +127,23 @@ def test_turning_and_zooming_keeps_labels_on_the_image():
             )
 
 
+def test_a_partial_scan_is_a_run_of_slices_as_they_were_with_air_above_and_below():
+    config = replace(PLAIN, partial_probability=1.0, partial_slices=(4, 9))
+    lengths = set()
+    for step in range(20):
+        batch, plain = sampler([a_subject("a")], config).batch(step), sampler([a_subject("a")]).batch(step)
+        for patch in range(2):
+            kept = batch.high_count[patch, 0].flatten(1).any(dim=1).nonzero()[:, 0].tolist()
+            assert kept == list(range(kept[0], kept[0] + len(kept)))
+            for name in ("low_count", "high_count", "organs", "lesions"):
+                part = getattr(batch, name)[patch].squeeze(0)
+                whole = getattr(plain, name)[patch].squeeze(0)
+                assert torch.equal(part[kept], whole[kept])
+                assert part.count_nonzero() == whole[kept].count_nonzero()
+            lengths.add(len(kept))
+    assert lengths == set(range(4, 10))
+
+
 def test_a_volume_smaller_than_the_patch_is_continued_with_air():
     patches = PatchSampler([a_subject("a")], patch_size=64, batch_size=1, seed=0, config=PLAIN)
     batch = patches.batch(0)

@@ -66,6 +66,8 @@ class PatchConfig:
     affine_probability: float = 0.25
     rotation_degrees: float = 8.0  # about the body axis
     zoom_range: tuple[float, float] = (0.9, 1.1)  # per axis
+    partial_probability: float = 0.0  # of cutting a patch to a partial scan, with air above and below
+    partial_slices: tuple[int, int] = (24, 64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,6 +171,7 @@ SEGMENTATION_TRAINING = TrainingConfig(
         cross_entropy_weights=(1.0, 2.0, 1.5, 1.0, 2.5, 1.0, 4.0, 4.0, 4.0),
         lesion_smooth_voxels=16.0,  # 1 mL at 4 mm
     ),
+    patches=PatchConfig(partial_probability=0.2),
     optimiser=OptimiserConfig(segmenter_rate=2e-3, gradient_norm=3.0, average_decay=0.995),
 )
 

@@ -125,6 +125,8 @@ class PatchSampler:
             low, high, organs, lesions = _turn_and_zoom((low, high, organs, lesions), angle, zoom)
         if random.random() < config.flip_probability:
             low, high, organs, lesions = (volume.flip(-1) for volume in (low, high, organs, lesions))
+        if config.partial_probability > 0.0 and random.random() < config.partial_probability:
+            low, high, organs, lesions = _partial_scan((low, high, organs, lesions), config, random)
         # One factor for both images is what another dose, weight or uptake time would do to their SUV.
         factor = float(np.exp(random.uniform(*np.log(config.scale_range))))
         return low * factor, high * factor, organs, lesions
@@ -170,6 +172,19 @@ def _cut(volume: np.ndarray, start: np.ndarray, size: int) -> Tensor:
     missing = [(0, size - length) for length in part.shape]
     # A volume smaller than the patch is continued with air.
     return torch.from_numpy(np.pad(part, missing) if any(after for _, after in missing) else part.copy())
+
+
+def _partial_scan(
+    volumes: Sequence[Tensor], config: PatchConfig, random: np.random.Generator
+) -> list[Tensor]:
+    """Leave only so many slices of a patch, as a scan of a thigh or of a neck has."""
+    slices = len(volumes[0])
+    kept = min(slices, int(random.integers(config.partial_slices[0], config.partial_slices[1] + 1)))
+    first = int(random.integers(slices - kept + 1))
+    partial = [torch.zeros_like(volume) for volume in volumes]
+    for whole, part in zip(volumes, partial, strict=True):
+        part[first : first + kept] = whole[first : first + kept]
+    return partial
 
 
 def _turn_and_zoom(
