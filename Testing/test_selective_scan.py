@@ -6,12 +6,21 @@ import pytest
 import torch
 from torch.nn import functional
 
+from AMDiffLib.networks import chunked_scan
 from AMDiffLib.networks import selective_scan as scans
+from AMDiffLib.networks.chunked_scan import chunk_length
 from AMDiffLib.networks.mamba import Mamba
-from AMDiffLib.networks.selective_scan import chunk_length, selective_scan
+from AMDiffLib.networks.selective_scan import backend_for, selective_scan
 
 # batch, length, channels, states: whole chunks, a remainder, less than a chunk, one chunk for large steps.
 SIZES = [(2, 128, 6, 4), (3, 101, 5, 8), (1, 3, 4, 2), (4, 40, 256, 32)]
+
+
+@pytest.fixture(params=["torch", "numba"])
+def backend(request):
+    if request.param == "numba":
+        pytest.importorskip("numba", reason="numba is not installed: the compiled scan is not tested")
+    return request.param
 
 
 def step_by_step(u, delta, A, B, C, D, z, delta_bias):
@@ -47,42 +56,93 @@ def relative_error(value: torch.Tensor, exact: torch.Tensor) -> float:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_the_scan_is_the_recurrence_to_single_precision(size):
+def test_the_scan_is_the_recurrence_to_single_precision(size, backend):
     exact = step_by_step(*arguments(*size))
-    assert relative_error(selective_scan(*arguments(*size, dtype=torch.float32)), exact) < 1e-5
+    result = selective_scan(*arguments(*size, dtype=torch.float32), backend=backend)
+    assert relative_error(result, exact) < 1e-5
 
 
-@pytest.mark.parametrize("kept_elements", [scans.KEPT_ELEMENTS, 1], ids=["at once", "one by one"])
-@pytest.mark.parametrize("size", SIZES)
-def test_the_gradients_are_those_of_the_recurrence(size, kept_elements, monkeypatch):
-    monkeypatch.setattr(scans, "KEPT_ELEMENTS", kept_elements)
+def assert_gradients_are_those_of_the_recurrence(size, backend):
     exact_arguments = arguments(*size)
     weights = torch.randn(size[:3], dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     exact = torch.autograd.grad(step_by_step(*exact_arguments), exact_arguments, weights)
-    in_double = torch.autograd.grad(selective_scan(*exact_arguments), exact_arguments, weights)
+    in_double = torch.autograd.grad(
+        selective_scan(*exact_arguments, backend=backend), exact_arguments, weights
+    )
     single_arguments = arguments(*size, dtype=torch.float32)
-    in_single = torch.autograd.grad(selective_scan(*single_arguments), single_arguments, weights.float())
+    in_single = torch.autograd.grad(
+        selective_scan(*single_arguments, backend=backend), single_arguments, weights.float()
+    )
     for name, value, double, single in zip(NAMES, exact, in_double, in_single, strict=True):
         assert relative_error(double, value) < 1e-12, name
         assert relative_error(single, value) < 2e-5, name
 
 
-def test_the_scan_stays_exact_within_half_precision():
+@pytest.mark.parametrize("size", SIZES)
+def test_the_gradients_are_those_of_the_recurrence(size, backend):
+    assert_gradients_are_those_of_the_recurrence(size, backend)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_gradients_are_the_same_sequence_by_sequence(size, monkeypatch):
+    monkeypatch.setattr(chunked_scan, "KEPT_ELEMENTS", 1)
+    assert_gradients_are_those_of_the_recurrence(size, "torch")
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_gradients_are_the_same_however_channels_are_shared_among_threads(threads, monkeypatch):
+    compiled_scan = pytest.importorskip(
+        "AMDiffLib.networks.compiled_scan", reason="numba is not installed: the compiled scan is not tested"
+    )
+    monkeypatch.setattr(compiled_scan, "WIDEST_BLOCK", 3)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    assert_gradients_are_those_of_the_recurrence((2, 70, 12, 4), "numba")
+
+
+def test_the_compiled_exponential_is_that_of_single_precision():
+    numba = pytest.importorskip("numba", reason="numba is not installed: the compiled scan is not tested")
+    from AMDiffLib.networks import scan_kernels
+
+    @numba.njit
+    def evaluate(x, exponentials, logarithms):
+        for i in range(x.size):
+            exponentials[i] = scan_kernels.exponential(x[i])
+            logarithms[i] = scan_kernels.log_one_plus(exponentials[i])
+
+    x = torch.linspace(-86, 0, 200_001)
+    exponentials, logarithms = torch.empty_like(x), torch.empty_like(x)
+    evaluate(x.numpy(), exponentials.numpy(), logarithms.numpy())
+    exact = x.double().exp()
+    assert float((exponentials / exact - 1).abs().max()) < 1e-7
+    assert float((logarithms / torch.log1p(exponentials.double()) - 1).abs().max()) < 3e-7
+    # Beyond what float32 holds: a decay of 1e-38 instead of 0, and nothing infinite.
+    evaluate(torch.tensor([-1e4, 1e4]).numpy(), exponentials.numpy(), logarithms.numpy())
+    assert float(exponentials[0]) < 2e-38 and torch.isfinite(exponentials[1])
+
+
+def test_the_scan_stays_exact_within_half_precision(backend):
     exact = step_by_step(*arguments(2, 64, 6, 4))
     with torch.autocast("cpu", torch.bfloat16):
-        result = selective_scan(*arguments(2, 64, 6, 4, dtype=torch.float32))
+        result = selective_scan(*arguments(2, 64, 6, 4, dtype=torch.float32), backend=backend)
     assert relative_error(result, exact) < 1e-5
 
 
-def test_a_long_memory_neither_overflows_nor_fades():
+def test_numba_is_used_for_long_sequences_where_it_is_installed(monkeypatch):
+    long, short = torch.zeros(4, 4096, 64), torch.zeros(4, 16, 64)
+    monkeypatch.setattr(scans, "numba_installed", lambda: True)
+    assert [backend_for(u, states=16) for u in (long, short)] == ["numba", "torch"]
+    monkeypatch.setattr(scans, "numba_installed", lambda: False)
+    assert backend_for(long, states=16) == "torch"
+
+
+def test_a_long_memory_neither_overflows_nor_fades(backend):
     # A -> 0: the state sums all inputs, here 5,000 of 1/5000.
     length = 5000
     ones, zero = torch.ones(1, length, 1), torch.zeros(1)
     step = torch.full((1, length, 1), 1 / length)
     raw_step = torch.log(torch.expm1(step))
-    y = selective_scan(
-        ones, raw_step, torch.full((1, 1), -1e-9), ones, ones, zero, torch.full_like(ones, 30.0), zero
-    )
+    A, gate = torch.full((1, 1), -1e-9), torch.full_like(ones, 30.0)
+    y = selective_scan(ones, raw_step, A, ones, ones, zero, gate, zero, backend=backend)
     assert float(y[0, -1, 0]) == pytest.approx(30.0, rel=1e-3)
     assert float(y[0, length // 2 - 1, 0]) == pytest.approx(15.0, rel=1e-3)
 
