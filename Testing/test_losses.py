@@ -110,13 +110,18 @@ def test_focal_dice_passes_over_patches_without_the_class():
     assert focal_dice_losses(probabilities, torch.zeros_like(masks))[0] == 0.0
 
 
-def test_smoothed_focal_dice_makes_false_volume_cost_in_patches_without_the_class():
-    probabilities = torch.zeros(1, 2, 1, 1, 4)
-    probabilities[..., :3] = 1.0
-    masks = torch.zeros_like(probabilities)
-    found = focal_dice_losses(probabilities, masks, smooth_voxels=[1.0, 0.0])
+def test_false_volume_can_cost_in_patches_without_the_class_and_changes_nothing_in_others():
+    marked = torch.zeros(1, 2, 1, 1, 4)
+    marked[..., :3] = 1.0
+    nothing = torch.zeros_like(marked)
+    found = focal_dice_losses(marked, nothing, absent_voxels=[1.0, 0.0])
     assert found.tolist() == pytest.approx([0.75**0.75, 0.0])  # 3 / (3 + 1)
-    assert focal_dice_losses(masks, masks, smooth_voxels=[1.0, 0.0])[0] == pytest.approx(0.001)  # the floor
+    assert focal_dice_losses(nothing, nothing, absent_voxels=[1.0, 0.0])[0] == pytest.approx(0.001)  # floor
+    true = torch.zeros_like(marked)
+    true[..., 0] = 1.0
+    assert torch.equal(
+        focal_dice_losses(marked, true, absent_voxels=[9.0, 0.0]), focal_dice_losses(marked, true)
+    )
 
 
 def test_the_segmentation_loss_of_undecided_logits_by_hand(a_row):

@@ -24,14 +24,14 @@ class LossConfig:
     less keeps a half-trained segmenter from painting its wishes into the image. `revision_unit` is the unit
     of L_rev: in SUV hot organs dominate, in normalised intensity they do not. `lesion_regulariser` and
     `organ_regulariser` are the summand s = 1 and the summands s = 2..8 of Eq. (5), which Table 4 of the paper
-    switches off one at a time. `lesion_smooth_voxels` smoothes the lesion's Dice, so that false lesions cost
-    something in patches without a true one, too; 0 as published.
+    switches off one at a time. `absent_lesion_voxels` is the volume of false lesions that, in a patch
+    without a true one, costs half of what a missed lesion costs (to the power 3/4); 0, as published: nothing.
     """
 
     image_class_weights: tuple[float, ...] = (1.0, 3.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
     cross_entropy_weights: tuple[float, ...] = (1.0, 5.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
     dice_weights: tuple[float, ...] = (1.0, 3.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
-    lesion_smooth_voxels: float = 0.0
+    absent_lesion_voxels: float = 0.0
     lesion_regulariser: bool = True
     organ_regulariser: bool = True
     lesion_organ_factor: float = 1.0
@@ -169,10 +169,10 @@ SEGMENTATION_TRAINING = TrainingConfig(
     trained=("segmenter", "uncertainty"),
     loss=LossConfig(
         cross_entropy_weights=(1.0, 2.0, 1.5, 1.0, 2.5, 1.0, 4.0, 4.0, 4.0),
-        lesion_smooth_voxels=16.0,  # 1 mL at 4 mm
+        absent_lesion_voxels=50.0,  # 3 mL at 4 mm
     ),
     patches=PatchConfig(partial_probability=0.2),
-    optimiser=OptimiserConfig(segmenter_rate=2e-3, gradient_norm=3.0, average_decay=0.995),
+    optimiser=OptimiserConfig(segmenter_rate=1e-3, gradient_norm=3.0, average_decay=0.995),
 )
 
 TRAINING_PRESETS = {"paper": PAPER_TRAINING, "compact": FAST_TRAINING}

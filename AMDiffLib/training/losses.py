@@ -151,7 +151,7 @@ def focal_dice_losses(
     probabilities: Tensor,
     masks: Tensor,
     *,
-    smooth_voxels: Sequence[float] | None = None,
+    absent_voxels: Sequence[float] | None = None,
     total: Total = of_this_batch,
 ) -> Tensor:
     """Return (1 - soft Dice)^{3/4} of each class, (S,).
@@ -159,20 +159,25 @@ def focal_dice_losses(
     Dice over the whole patch, then the mean over the patches that hold the class. A class absent from
     every patch gives 0: cross-entropy alone teaches its absence.
 
-    `smooth_voxels`, one a class, is added to the numerator and the denominator of Dice. Where it is above 0,
-    patches without the class count too: V voxels marked there cost (V / (V + smooth))^{3/4}, which
-    cross-entropy over a million voxels would hardly notice.
+    `absent_voxels`, one a class: where it is above 0, patches without the class count too, and V voxels
+    marked in one cost (V / (V + absent_voxels))^{3/4}, which cross-entropy over a million voxels would hardly
+    notice. (Patches with the class stay as they are: smoothed, a small lesion would best be missed.)
     """
     mask = masks.flatten(2).float()
     probability = probabilities.flatten(2)
     overlap = (probability * mask).sum(dim=2)
     voxels = mask.sum(dim=2)
-    smooth = torch.as_tensor(smooth_voxels or [0.0] * mask.shape[1], dtype=torch.float32, device=mask.device)
-    dice = (2.0 * overlap + smooth) / (probability.sum(dim=2) + voxels + smooth).clamp_min(1e-6)
+    counted = voxels > 0
+    added = torch.zeros_like(voxels)
+    if absent_voxels is not None:
+        half_way = torch.as_tensor(absent_voxels, dtype=torch.float32, device=mask.device)
+        added = torch.where(counted, 0.0, half_way)
+        counted = counted | (half_way > 0)
+    dice = (2.0 * overlap + added) / (probability.sum(dim=2) + voxels + added).clamp_min(1e-6)
     # The slope of x^{3/4} is infinite at 0; the floor bounds it.
     per_patch = (1.0 - dice).clamp_min(1e-4) ** 0.75
-    present = ((voxels > 0) | (smooth > 0)).float()
-    return (per_patch * present).sum(dim=0) / total(present.sum(dim=0)).clamp_min(1.0)
+    counted = counted.float()
+    return (per_patch * counted).sum(dim=0) / total(counted.sum(dim=0)).clamp_min(1.0)
 
 
 def segmentation_loss(
@@ -183,14 +188,14 @@ def segmentation_loss(
     *,
     cross_entropy_weights: Sequence[float],
     dice_weights: Sequence[float],
-    lesion_smooth_voxels: float = 0.0,
+    absent_lesion_voxels: float = 0.0,
     total: Total = of_this_batch,
 ) -> Tensor:
     """L_seg of Eq. (9), corrected: cross-entropy including background + (1 - soft Dice)^{3/4} per class.
 
     `cross_entropy_weights` and `dice_weights` are w_0..w_8. Cross-entropy is the weighted mean over voxels of
     each branch (lesion against not lesion; organs against no organ); w_0 weighs the background of both.
-    `lesion_smooth_voxels`: `smooth_voxels` of `focal_dice_losses` for the lesion class.
+    `absent_lesion_voxels`: `absent_voxels` of `focal_dice_losses` for the lesion class.
     """
     ce_weights = torch.as_tensor(cross_entropy_weights, dtype=torch.float32, device=organs.device)
     lesion_target = (lesions > 0).long()
@@ -205,8 +210,8 @@ def segmentation_loss(
     )
     masks = class_masks(organs, lesions)[:, 1:]
     weights = torch.as_tensor(dice_weights, dtype=torch.float32, device=organs.device)[1:]
-    smooth = [lesion_smooth_voxels] + [0.0] * (len(weights) - 1)
-    dice = focal_dice_losses(probabilities, masks, smooth_voxels=smooth, total=total)
+    absent = [absent_lesion_voxels] + [0.0] * (len(weights) - 1)
+    dice = focal_dice_losses(probabilities, masks, absent_voxels=absent, total=total)
     dice = (weights * dice).sum() / weights.sum()
     return cross_entropy + dice
 

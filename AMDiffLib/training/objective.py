@@ -156,7 +156,7 @@ def joint_objective(
                 batch.lesions,
                 cross_entropy_weights=config.cross_entropy_weights,
                 dice_weights=config.dice_weights,
-                lesion_smooth_voxels=config.lesion_smooth_voxels,
+                absent_lesion_voxels=config.absent_lesion_voxels,
                 total=processes.total,
             )
         if "uncertainty" in trained:
