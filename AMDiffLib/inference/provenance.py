@@ -27,6 +27,7 @@ PACKAGES = (
     "safetensors",
     "slicerio",
     "mamba-ssm",
+    "numba",
 )
 
 

@@ -81,6 +81,13 @@ class TiledModel:
         return f"cpu: {platform.machine()}"
 
     @property
+    def gpu_memory_mb(self) -> float | None:
+        """The most memory that tensors held on the GPU so far; None on a CPU."""
+        if self._device.type != "cuda":
+            return None
+        return torch.cuda.max_memory_allocated(self._device) / 2**20
+
+    @property
     def precision_name(self) -> str:
         return str(self._precision).removeprefix("torch.")
 
