@@ -64,6 +64,24 @@ def test_every_body_voxel_lies_in_a_tile_and_air_tiles_are_skipped():
     assert all(box[axis].stop <= 96 for box in tiling.boxes() for axis in range(3))
 
 
+@pytest.mark.parametrize(
+    ("shape", "tile", "tile_shape", "tiles"),
+    [
+        # 240 = 2 x 128 - 16 and 144 = 2 x 80 - 16: four tiles. Cubes of 96 would be six, and a third more.
+        ((240, 80, 144), 96, (128, 80, 80), 4),
+        # Nothing else has sides of 32 and not more voxels.
+        ((96, 64, 80), 32, (32, 32, 32), 5 * 3 * 4),
+        # All of it at once: 32 x 64 x 128 voxels are 64 x 64 x 64.
+        ((32, 64, 128), 64, (32, 64, 128), 1),
+    ],
+)
+def test_tiles_have_the_sides_with_which_least_is_computed(shape, tile, tile_shape, tiles):
+    tiling = Tiling.over(np.ones(shape, dtype=bool), tile=tile, overlap=16)
+    assert tiling.tile_shape == tile_shape
+    assert len(tiling.starts) == tiles
+    assert math.prod(tiling.tile_shape) <= tile**3
+
+
 @pytest.mark.parametrize("shape", [(40, 64, 64), (16, 64, 64)])
 def test_sizes_the_networks_cannot_take_are_refused(shape):
     with pytest.raises(ValueError, match="multiples of 16"):
