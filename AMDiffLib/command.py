@@ -46,7 +46,7 @@ def named_error(error: BaseException) -> AMDiffError | None:
         return MissingPackage(
             f"The Python package '{package or 'unknown'}' cannot be used by {sys.executable} "
             f"({_first_line(error)}). Install it into this Python (the packages needed are listed in "
-            "Resources/requirements.txt)."
+            "Resources, in requirements*.txt)."
         )
     return None
 
@@ -57,7 +57,7 @@ def require_packages(*names: str) -> None:
     if missing:
         raise MissingPackage(
             f"Python packages are missing in {sys.executable}: {', '.join(missing)}. Install them into this "
-            "Python (the packages needed are listed in Resources/requirements.txt)."
+            "Python (the packages needed are listed in Resources, in requirements*.txt)."
         )
 
 

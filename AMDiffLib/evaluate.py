@@ -1,8 +1,9 @@
-"""Judge a model on people it never saw, beside the low-count input and the best Gaussian filter.
+"""Judge a model on people it never saw, beside the low-count input and filters that need no training.
 
-Reads the manifests of cohorts. Writes model_card.md (the tables to read), agreement.png (MTV, TLG, SUVmean),
-cases.png (the best, median and worst case), evaluation.csv (every figure of every case), summary.csv,
-comparison.csv, sensitivity.csv, agreement.csv and evaluation.json (all of it, definitions and provenance);
+Reads the manifests of cohorts. Writes report.html (one file to read: the paper's tables and figures in ours),
+the same as model_card.md, its pictures denoising.png, cases.png, organs.png (best, median and worst case) and
+agreement.png (MTV, TLG, SUVmean), and what is behind them: evaluation.csv (every figure of every case),
+summary.csv, comparison.csv, sensitivity.csv, agreement.csv and evaluation.json;
 of a model with uncertainty head also observations.json, which `AMDiffLib.calibrate` makes or judges intervals
 with. Finished cases stay in cases/: a run that was stopped goes on where it was.
 """
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 REPORT_STARTS_AT = 0.97
 
-PACKAGES = ("numpy", "SimpleITK", "scipy", "torch", "monai", "safetensors", "matplotlib", "tqdm")
+PACKAGES = ("numpy", "SimpleITK", "scipy", "torch", "monai", "safetensors", "matplotlib", "tqdm", "skimage")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -114,7 +115,7 @@ def _evaluate(arguments: argparse.Namespace, reporter: SilentReporter) -> None:
     manifests = [manifest.parent.name for manifest in arguments.manifest]
     of_model = {**run["model"], "manifest": ", ".join(manifests), "seed": arguments.seed}
     write_all_observations(output / "observations.json", chosen, run_options, run=of_model)
-    text = _report(output, results, run | {"manifests": manifests})
+    text = _report(arguments, results, run | {"manifests": manifests})
     reporter.done(output_dir=str(output), cases=len(results))
     if arguments.progress == "text":
         print(f"\n{text}")
@@ -131,32 +132,37 @@ def _threads(arguments: argparse.Namespace) -> int | None:
     return arguments.threads or max(1, (os.cpu_count() or 1) // arguments.workers)
 
 
-def _report(output: Path, results: Sequence[CaseResult], run: dict[str, Any]) -> str:
+def _report(arguments: argparse.Namespace, results: Sequence[CaseResult], run: dict[str, Any]) -> str:
     """Write all tables and pictures; returns the text for the terminal."""
-    from AMDiffLib.evaluation.agreement_figure import write_agreement_figure
-    from AMDiffLib.evaluation.case_pictures import load_scene, ranked_cases, write_case_pictures
-    from AMDiffLib.evaluation.model_card import as_markdown
-    from AMDiffLib.evaluation.report import write_json, write_scores, write_tables
+    from AMDiffLib.evaluation.report_files import write_report
     from AMDiffLib.evaluation.runner import CASES_FOLDER
+    from AMDiffLib.evaluation.scores import MODEL
     from AMDiffLib.evaluation.summary import evaluate_scores
-    from AMDiffLib.evaluation.terminal import as_text
+    from AMDiffLib.evaluation.terminal import summary_text
     from AMDiffLib.inference.provenance import installed_versions
 
     scores = [score for result in results for score in result.scores]
-    write_scores(output / "evaluation.csv", scores)
     evaluation = evaluate_scores(scores)
-    write_tables(output, evaluation)
     details = {"packages": installed_versions(), "cases": [result.facts for result in results]}
-    write_json(output / "evaluation.json", evaluation, run=run | details)
-    title = f"{run['model']['name']} on {', '.join(run['manifests'])}"
-    (output / "model_card.md").write_text(as_markdown(evaluation, title=title), encoding="utf-8")
-    write_agreement_figure(output / "agreement.png", scores)
-    shown = [
-        (case, load_scene(output / CASES_FOLDER / f"{case.subject}-{case.counts_percent:g}.npz"))
-        for case in ranked_cases(scores)
-    ]
-    write_case_pictures(output / "cases.png", shown)
-    return as_text(evaluation)
+    write_report(
+        arguments.output,
+        scores,
+        evaluation,
+        title=f"{run['model']['name']} on {', '.join(run['manifests'])}",
+        run=run | details,
+        cases={MODEL: arguments.output / CASES_FOLDER},
+        commands=[_command(arguments)],
+    )
+    return summary_text(evaluation)
+
+
+def _command(arguments: argparse.Namespace) -> str:
+    """The command line that repeats the evaluation, with the options that its figures rest on."""
+    given: dict[str, Any] = {"manifest": " ".join(map(str, arguments.manifest)), "model": arguments.model}
+    optional = {"counts": arguments.counts, "limit": arguments.limit, "steps": arguments.steps}
+    given |= {name: value for name, value in optional.items() if value is not None}
+    given |= {"seed": arguments.seed, "tile": arguments.tile, "output": arguments.output}
+    return "python -m AMDiffLib.evaluate " + " ".join(f"--{name} {value}" for name, value in given.items())
 
 
 if __name__ == "__main__":

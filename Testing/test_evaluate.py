@@ -146,6 +146,20 @@ def test_every_metric_of_a_case_is_defined(a_case):
     assert {score.metric for score in scores} <= set(DEFINITIONS)
 
 
+def test_only_what_is_judged_is_scored(a_case):
+    scorer = CaseScorer(a_case)
+    truth = a_case.references["truth"]
+
+    def methods(*judged: str) -> set[tuple[str, bool]]:
+        scores = scorer.score(a_case, truth, a_case.lesions, a_case.organs, judged=judged)
+        return {(score.method, score.metric == "dice") for score in scores}
+
+    assert methods("images") == {("model", False)}
+    assert ("model", True) in methods("segments")
+    assert ("gaussian_6mm", False) in methods("filters")
+    assert "model" not in {method for method, _ in methods("filters")}
+
+
 def test_cases_are_chosen_by_level_and_number(a_manifest):
     assert [case.subject for case, _ in choose_cases(a_manifest, counts_percent=10)] == [
         "subject-1",
@@ -208,8 +222,12 @@ def test_the_command_writes_tables_pictures_and_text(an_untrained_model, tmp_pat
     manifest, output = a_cohort(tmp_path, 1, 2, levels=(10, 20)), tmp_path / "out"
     assert evaluate.main(command(manifest, an_untrained_model, output)) == 0
     assert "NRMSE (by range) against the high-count image" in capsys.readouterr().out
-    for picture in ("agreement.png", "cases.png"):
+    for picture in ("agreement.png", "cases.png", "denoising.png", "organs.png"):
         assert (output / picture).stat().st_size > 10_000
+    page = (output / "report.html").read_text(encoding="utf-8")
+    assert page.count("data:image/png;base64,") == 4
+    assert f"python -m AMDiffLib.evaluate --manifest {manifest}" in page
+    assert "best non-local means" in page
     rows = rows_of(output / "evaluation.csv")
     low = [
         r for r in rows if (r["method"], r["metric"], r["region"]) == ("low_count", "nrmse_range", "whole")

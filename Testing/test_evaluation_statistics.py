@@ -12,7 +12,7 @@ from scipy import stats
 from AMDiffLib.evaluation.agreement import Pairs, agree, pairs_of, regression
 from AMDiffLib.evaluation.case_pictures import ranked_cases
 from AMDiffLib.evaluation.detection import SIZE_NAMES
-from AMDiffLib.evaluation.groups import Figure, Group, by_subject, groups_of, with_best_gaussian
+from AMDiffLib.evaluation.groups import Figure, Group, by_subject, groups_of, with_best_filters
 from AMDiffLib.evaluation.resampling import bootstrap_interval, ratio_of_means, wilcoxon_p
 from AMDiffLib.evaluation.scores import Score
 from AMDiffLib.evaluation.summary import evaluate_scores
@@ -60,15 +60,18 @@ def test_the_best_gaussian_is_chosen_for_each_level_and_named():
                 a_score(value + n, method=method, counts_percent=level, subject=str(n)) for n in (0, 1)
             ]
             scores.append(a_score(level, method=method, counts_percent=level, metric="mean_bias_percent"))
-    kept, widths = with_best_gaussian(scores)
-    assert widths == {(5.0, "liver", "high_count"): 8.0, (20.0, "liver", "high_count"): 4.0}
+    kept, widths = with_best_filters(scores)
+    assert widths == {
+        ("gaussian_best", 5.0, "liver", "high_count"): 8.0,
+        ("gaussian_best", 20.0, "liver", "high_count"): 4.0,
+    }
     figures = by_subject(kept)
     best = Figure(method="gaussian_best", metric="nrmse_range", region="liver", reference="high_count")
     assert figures[best] == {"0": pytest.approx(0.1), "1": pytest.approx(1.1)}
     summary = evaluate_scores(scores).summary(
         EVERYTHING, "gaussian_best", "nrmse_range", "liver", "high_count"
     )
-    assert summary.widths_mm == (8.0, 4.0)
+    assert summary.strengths == (8.0, 4.0)
 
 
 def test_the_interval_of_a_mean_is_near_that_of_the_normal_distribution():

@@ -13,6 +13,7 @@ from AMDiffLib.evaluation.metrics import (
     dice,
     hausdorff_95,
     mean_bias_percent,
+    nmae,
     nrmse,
     psnr,
     relative_percent,
@@ -154,10 +155,11 @@ def test_regions_in_one_pass_have_the_figures_of_each_alone():
         expected = [
             nrmse(estimate, reference, masks[name]),
             nrmse(estimate, reference, masks[name], by="mean"),
+            nmae(estimate, reference, masks[name]),
             mean_bias_percent(estimate, reference, masks[name]),
             psnr(estimate, reference, masks[name]),
         ]
-        found = [errors.nrmse_range, errors.nrmse_mean, errors.mean_bias_percent, errors.psnr_db]
+        found = [errors.nrmse_range, errors.nrmse_mean, errors.nmae, errors.mean_bias_percent, errors.psnr_db]
         assert found == pytest.approx(expected, rel=1e-4, nan_ok=True)
 
 

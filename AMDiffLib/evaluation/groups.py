@@ -11,8 +11,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from AMDiffLib.evaluation.gaussian import WIDTHS_MM, best_width
-from AMDiffLib.evaluation.scores import BEST_GAUSSIAN, NRMSE_RANGE, Score, gaussian_name
+from AMDiffLib.evaluation.filters import FAMILY_OF
+from AMDiffLib.evaluation.gaussian import best_width
+from AMDiffLib.evaluation.scores import NRMSE_RANGE, Score
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,26 +70,31 @@ def by_subject(scores: Iterable[Score]) -> dict[Figure, dict[str, float]]:
     }
 
 
-def with_best_gaussian(scores: Sequence[Score]) -> tuple[list[Score], dict[tuple, float]]:
-    """Return the scores of a group with its `gaussian_best` in place of the single widths, and these widths.
+def with_best_filters(scores: Sequence[Score]) -> tuple[list[Score], dict[tuple, float]]:
+    """Return the scores of a group with the best filter of each family in place of all, and its strength.
 
-    For each region, reference and count level it is the width of the smallest mean range-normalised RMSE,
-    chosen on the very cases it is judged on; its other figures are those of that width. The widths are
-    keyed by (counts_percent, region, reference).
+    For each region, reference and count level it is the strength of the smallest mean range-normalised RMSE,
+    chosen on the very cases it is judged on; its other figures are those of that strength. The strengths are
+    keyed by (method, counts_percent, region, reference).
     """
-    names = {gaussian_name(width): width for width in WIDTHS_MM}
     errors: dict[tuple, dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
     for score in scores:
-        if score.method in names and score.metric == NRMSE_RANGE:
-            place = (score.counts_percent, score.region, score.reference)
-            errors[place][names[score.method]].append(score.value)
-    widths = {place: best_width(of_width) for place, of_width in errors.items()}
-    kept = [score for score in scores if score.method not in names]
+        if score.method in FAMILY_OF and score.metric == NRMSE_RANGE:
+            errors[_place(score)][_strength(score)].append(score.value)
+    strengths = {place: best_width(of_strength) for place, of_strength in errors.items()}
+    kept = [score for score in scores if score.method not in FAMILY_OF]
     for score in scores:
-        place = (score.counts_percent, score.region, score.reference)
-        if score.method in names and names[score.method] == widths[place]:
-            kept.append(replace(score, method=BEST_GAUSSIAN))
-    return kept, {place: width for place, width in widths.items() if math.isfinite(width)}
+        if score.method in FAMILY_OF and _strength(score) == strengths[_place(score)]:
+            kept.append(replace(score, method=FAMILY_OF[score.method].best))
+    return kept, {place: strength for place, strength in strengths.items() if math.isfinite(strength)}
+
+
+def _place(score: Score) -> tuple:
+    return FAMILY_OF[score.method].best, score.counts_percent, score.region, score.reference
+
+
+def _strength(score: Score) -> float:
+    return FAMILY_OF[score.method].members[score.method]
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -44,6 +44,14 @@ def nrmse(
     return float(error / scale) if scale > 0 else NAN
 
 
+def nmae(estimate: np.ndarray, reference: np.ndarray, mask: np.ndarray | None = None) -> float:
+    """Return the mean absolute error over a region / mean of the reference there; NaN where undefined."""
+    estimate, reference = _inside(estimate, reference, mask)
+    if reference.size == 0 or not reference.mean() > 0:
+        return NAN
+    return float(np.abs(estimate - reference).mean() / reference.mean())
+
+
 def mean_bias_percent(estimate: np.ndarray, reference: np.ndarray, mask: np.ndarray | None = None) -> float:
     """Return 100 (mean estimate - mean reference) / mean reference over a region; NaN where undefined."""
     estimate, reference = _inside(estimate, reference, mask)

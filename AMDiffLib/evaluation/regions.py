@@ -1,11 +1,11 @@
 """Image errors of many regions in one pass: a subject's regions are the same at every count level.
 
-The figures are those of `metrics.nrmse` and `metrics.mean_bias_percent`.
+The figures are those of `metrics.nrmse`, `metrics.nmae` and `metrics.mean_bias_percent`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,7 @@ class RegionErrors:
 
     nrmse_range: float
     nrmse_mean: float
+    nmae: float
     mean_bias_percent: float
     psnr_db: float
 
@@ -40,24 +41,26 @@ class ComparedRegions:
             if values.size:
                 self._facts[name] = (values.size, float(np.ptp(values)), float(values.mean(dtype=np.float64)))
 
-    def errors(self, image: np.ndarray) -> dict[str, RegionErrors]:
-        """Compare `image` with the reference in every region."""
+    def errors(self, image: np.ndarray, names: Collection[str] | None = None) -> dict[str, RegionErrors]:
+        """Compare `image` with the reference in the regions named (None: in every one)."""
         difference = image.astype(np.float32) - self._reference
         shown = clipped(image).astype(np.float32) - clipped(self._reference)
         found = {}
-        for name in self._indices:
+        for name in self._indices if names is None else names:
             if name not in self._facts:
                 found[name] = RegionErrors(
-                    nrmse_range=NAN, nrmse_mean=NAN, mean_bias_percent=NAN, psnr_db=NAN
+                    nrmse_range=NAN, nrmse_mean=NAN, nmae=NAN, mean_bias_percent=NAN, psnr_db=NAN
                 )
                 continue
             size, span, mean = self._facts[name]
             inside = self._inside(difference, name)
             rmse = np.sqrt(np.square(inside).sum(dtype=np.float64) / size)
+            absolute = np.abs(inside).sum(dtype=np.float64) / size
             squared = np.square(self._inside(shown, name)).sum(dtype=np.float64) / size
             found[name] = RegionErrors(
                 nrmse_range=float(rmse / span) if span > 0 else NAN,
                 nrmse_mean=float(rmse / mean) if mean > 0 else NAN,
+                nmae=float(absolute / mean) if mean > 0 else NAN,
                 mean_bias_percent=100.0 * float(inside.sum(dtype=np.float64)) / size / mean
                 if mean > 0
                 else NAN,

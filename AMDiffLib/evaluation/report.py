@@ -61,7 +61,7 @@ def write_json(path: Path, evaluation: Evaluation, *, run: dict[str, Any]) -> No
 
 
 def _flat(row: object) -> Iterator[tuple[str, object]]:
-    """Columns of a row: group and figure side by side, intervals as two columns, widths as one text."""
+    """Columns of a row: group and figure side by side, intervals as two columns, strengths as one text."""
     for field in dataclasses.fields(row):
         value = getattr(row, field.name)
         if isinstance(value, Group):
@@ -73,8 +73,8 @@ def _flat(row: object) -> Iterator[tuple[str, object]]:
             stem = field.name.removesuffix("interval")
             yield f"{stem}low_95", value[0]
             yield f"{stem}high_95", value[1]
-        elif field.name == "widths_mm":
-            yield field.name, " ".join(f"{width:g}" for width in value)
+        elif field.name == "strengths":
+            yield field.name, " ".join(f"{strength:g}" for strength in value)
         else:
             yield field.name, value
 

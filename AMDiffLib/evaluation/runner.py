@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from AMDiffLib.errors import BadInput
-from AMDiffLib.evaluation.scores import Score
+from AMDiffLib.evaluation.scores import EVERYTHING, HIGH_COUNT, LOW_COUNT, MODEL, SEGMENTS, Score
 from AMDiffLib.progress import OneOfMany, Reporter, SilentReporter
 
 if TYPE_CHECKING:
@@ -26,14 +28,14 @@ if TYPE_CHECKING:
 
 CASES_FOLDER = "cases"
 SETTINGS = "settings.json"
-_FORMAT = 1
+_FORMAT = 2
 
 Entry = tuple["ManifestCase", "Path | None"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How cases are computed; `threads` of each process, None for torch's choice."""
+    """How cases are computed; `threads` of each process, None for torch's choice; `judged` as in `score`."""
 
     model: Path
     model_sha256: str
@@ -43,6 +45,7 @@ class RunOptions:
     tile: int
     device: str
     threads: int | None
+    judged: tuple[str, ...] = EVERYTHING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +184,7 @@ def _run_case(
 ) -> None:
     from AMDiffLib.calibration.observations import observe_case, write_observations
     from AMDiffLib.evaluation.case_pictures import save_scene
+    from AMDiffLib.evaluation.coronal_slices import save_sections
     from AMDiffLib.inference.lesions import label_lesions
     from AMDiffLib.inference.pipeline import denoise_and_segment
 
@@ -197,11 +201,16 @@ def _run_case(
     )
     inferred = time.monotonic()
     reporter.stage("score", "Comparing")
-    lesions = label_lesions(result.lesions, spacing=volume.spacing, suv=result.denoised)
-    scores = scorer.score(case, result.denoised, lesions, result.organs)
+    segments = SEGMENTS in options.judged
+    found = result.lesions if segments else np.zeros_like(result.lesions)
+    lesions = label_lesions(found, spacing=volume.spacing, suv=result.denoised)
+    scores = scorer.score(case, result.denoised, lesions, result.organs, judged=options.judged)
     folder = options.output / CASES_FOLDER
-    save_scene(folder / f"{case_name(entry)}.npz", case, result.denoised, lesions, result.organs)
-    if result.sd is not None:
+    save_scene(scene_file(folder, case_name(entry)), case, result.denoised, lesions, result.organs)
+    images = {LOW_COUNT: volume.suv, **scorer.best_filtered, MODEL: result.denoised}
+    images[HIGH_COUNT] = case.references[HIGH_COUNT]
+    save_sections(sections_file(folder, case_name(entry)), case, images, lesions, result.organs)
+    if result.sd is not None and segments:
         observed = observe_case(case, result.denoised, result.sd, lesions, result.organs)
         write_observations(_observations_file(folder, entry), observed, run={"sha256": options.model_sha256})
     facts = {
@@ -239,6 +248,16 @@ def write_all_observations(
 
 def _observations_file(folder: Path, case: ManifestCase) -> Path:
     return folder / f"{case_name(case)}.observations.json"
+
+
+def scene_file(folder: Path, name: str) -> Path:
+    """Where the projections of a case are kept."""
+    return folder / f"{name}.npz"
+
+
+def sections_file(folder: Path, name: str) -> Path:
+    """Where the sections of a case are kept."""
+    return folder / f"{name}.sections.npz"
 
 
 def _figures_file(folder: Path, case: ManifestCase) -> Path:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from AMDiffLib.evaluation.agreement import Agreement, agreements
 from AMDiffLib.evaluation.detection import SIZE_NAMES
-from AMDiffLib.evaluation.groups import Figure, Group, by_subject, groups_of, with_best_gaussian
+from AMDiffLib.evaluation.groups import Figure, Group, by_subject, groups_of, with_best_filters
 from AMDiffLib.evaluation.resampling import (
     UNDEFINED,
     Interval,
@@ -20,10 +20,10 @@ from AMDiffLib.evaluation.resampling import (
     wilcoxon_p,
 )
 from AMDiffLib.evaluation.scores import (
-    BEST_GAUSSIAN,
+    DICE,
     LABELS,
-    LOW_COUNT,
     MODEL,
+    NMAE,
     NRMSE_MEAN,
     NRMSE_RANGE,
     PSNR,
@@ -33,7 +33,8 @@ from AMDiffLib.evaluation.scores import (
 
 ALL_SIZES = "all lesions"
 _MEDIAN_METRICS = ("mtv_error_percent", "tlg_error_percent")
-_COMPARED_METRICS = (NRMSE_RANGE, NRMSE_MEAN, PSNR, SSIM)
+HIGHER_IS_BETTER = (PSNR, SSIM, DICE)
+_COMPARED_METRICS = (NRMSE_RANGE, NRMSE_MEAN, NMAE, *HIGHER_IS_BETTER)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +43,7 @@ class Summary:
 
     `sd` is the sample standard deviation, NaN for a single subject. `interval` (95 %, bootstrap over
     subjects) is of the mean; of errors in per cent, which a single person can dominate, of the median.
-    `widths_mm` are the full widths at half maximum that were best for this region, one a count level, for
-    the best Gaussian only.
+    `strengths` are those that were best for this region, one a count level, of the best filters only.
     """
 
     group: Group
@@ -54,7 +54,7 @@ class Summary:
     median: float
     total: float
     interval: Interval
-    widths_mm: tuple[float, ...] = ()
+    strengths: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,10 +113,10 @@ def evaluate_scores(scores: Sequence[Score]) -> Evaluation:
     groups = groups_of(scores)
     summaries, comparisons, sensitivities = {}, [], []
     for group in groups:
-        own, widths = with_best_gaussian([score for score in scores if group.holds(score)])
+        own, strengths = with_best_filters([score for score in scores if group.holds(score)])
         figures = by_subject(own)
         for figure, values in figures.items():
-            summaries[group, figure] = _summary(group, figure, list(values.values()), widths)
+            summaries[group, figure] = _summary(group, figure, list(values.values()), strengths)
         comparisons += _comparisons(group, figures)
         sensitivities += _sensitivities(group, figures)
     return Evaluation(
@@ -128,10 +128,12 @@ def evaluate_scores(scores: Sequence[Score]) -> Evaluation:
     )
 
 
-def _summary(group: Group, figure: Figure, values: Sequence[float], widths: Mapping[tuple, float]) -> Summary:
+def _summary(
+    group: Group, figure: Figure, values: Sequence[float], strengths: Mapping[tuple, float]
+) -> Summary:
     finite = [value for value in values if math.isfinite(value)]
     central = np.median if figure.metric in _MEDIAN_METRICS else np.mean
-    of_best = figure.method == BEST_GAUSSIAN and figure.metric != SSIM
+    place = (figure.method, figure.region, figure.reference)
     return Summary(
         group=group,
         figure=figure,
@@ -141,48 +143,53 @@ def _summary(group: Group, figure: Figure, values: Sequence[float], widths: Mapp
         median=statistics.median(finite) if finite else math.nan,
         total=math.fsum(finite),
         interval=bootstrap_interval(finite, statistic=central) if finite else UNDEFINED,
-        widths_mm=tuple(
-            width
-            for (_, region, reference), width in sorted(widths.items())
-            if of_best and (region, reference) == (figure.region, figure.reference)
+        strengths=tuple(
+            strength
+            for (method, _, *of), strength in sorted(strengths.items())
+            if (method, *of) == place and figure.metric != SSIM
         ),
     )
 
 
 def _comparisons(group: Group, figures: Mapping[Figure, Mapping[str, float]]) -> list[Comparison]:
     found = []
-    for figure, values in figures.items():
-        if figure.method != MODEL or figure.metric not in _COMPARED_METRICS:
+    for figure, theirs in figures.items():
+        if figure.method == MODEL or figure.metric not in _COMPARED_METRICS:
             continue
-        for other in (BEST_GAUSSIAN, LOW_COUNT):
-            theirs = figures.get(
-                Figure(method=other, metric=figure.metric, region=figure.region, reference=figure.reference),
-                {},
+        pairs = pair_subjects(figures.get(replace(figure, method=MODEL), {}), theirs)
+        if pairs is None:
+            continue
+        ours, others = pairs
+        gain = ours - others if figure.metric in HIGHER_IS_BETTER else others - ours
+        found.append(
+            Comparison(
+                group=group,
+                other=figure.method,
+                metric=figure.metric,
+                region=figure.region,
+                reference=figure.reference,
+                n=len(ours),
+                ratio=float(ratio_of_means(ours, others)),
+                interval=bootstrap_interval(ours, others, statistic=ratio_of_means),
+                p=wilcoxon_p(ours, others),
+                better=int((gain > 0).sum()),
             )
-            pairs = [
-                (value, theirs[subject])
-                for subject, value in values.items()
-                if math.isfinite(value) and math.isfinite(theirs.get(subject, math.nan))
-            ]
-            if not pairs:
-                continue
-            ours, other_values = (np.array(side) for side in zip(*pairs, strict=True))
-            gain = ours - other_values if figure.metric in (PSNR, SSIM) else other_values - ours
-            found.append(
-                Comparison(
-                    group=group,
-                    other=other,
-                    metric=figure.metric,
-                    region=figure.region,
-                    reference=figure.reference,
-                    n=len(pairs),
-                    ratio=float(ratio_of_means(ours, other_values)),
-                    interval=bootstrap_interval(ours, other_values, statistic=ratio_of_means),
-                    p=wilcoxon_p(ours, other_values),
-                    better=int((gain > 0).sum()),
-                )
-            )
+        )
     return found
+
+
+def pair_subjects(
+    ours: Mapping[str, float], theirs: Mapping[str, float]
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return both methods' values of the subjects in whom both are defined; None without such a subject."""
+    pairs = [
+        (value, theirs[subject])
+        for subject, value in ours.items()
+        if math.isfinite(value) and math.isfinite(theirs.get(subject, math.nan))
+    ]
+    if not pairs:
+        return None
+    return tuple(np.array(side) for side in zip(*pairs, strict=True))
 
 
 def _sensitivities(group: Group, figures: Mapping[Figure, Mapping[str, float]]) -> list[Sensitivity]:

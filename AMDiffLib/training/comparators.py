@@ -1,0 +1,132 @@
+"""What AMDiff is compared with: each method a change of its configuration, trained by the same trainer.
+
+Every trained network sees the same number of patches of the same size: the budget's. A segmenter alone is
+trained on the finished denoiser of the method 'denoiser', as the paper's comparators were on the images of
+the same diffusion module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from AMDiffLib.networks.config import COMPACT, PAPER, AMDiffConfig
+from AMDiffLib.training.ablations import ABLATIONS
+from AMDiffLib.training.config import FAST_TRAINING, PAPER_TRAINING, TrainingConfig
+
+AMDIFF, DENOISER = "amdiff", "denoiser"
+WITHOUT = "without-"
+
+Configured = tuple[AMDiffConfig, TrainingConfig]
+Configure = Callable[[AMDiffConfig, TrainingConfig], Configured]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """A model, its training and its number of steps, for AMDiff; comparators change what they change.
+
+    `ddpm_timesteps` is T of the method 'med-ddpm', which takes as many steps to draw an image.
+    """
+
+    model: AMDiffConfig
+    training: TrainingConfig
+    steps: int
+    ddpm_timesteps: int
+
+
+BUDGETS = {
+    # No uncertainty head: nothing flows back from it, and only AMDiff would have one.
+    "small": Budget(
+        model=replace(COMPACT, uncertainty=None), training=FAST_TRAINING, steps=600, ddpm_timesteps=25
+    ),
+    "paper": Budget(model=PAPER, training=PAPER_TRAINING, steps=140_000, ddpm_timesteps=250),
+}
+"""Of `paper`, 140,000 steps are 800 epochs of 175 people."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """How AMDiff's configuration is changed, and which method's denoiser a segmenter stands on."""
+
+    configure: Configure
+    images: bool
+    segments: bool
+    on_denoiser_of: str | None = None
+
+
+def _whole(model: AMDiffConfig, training: TrainingConfig) -> Configured:
+    return model, training
+
+
+def _denoiser(model: AMDiffConfig, training: TrainingConfig) -> Configured:
+    """L_diff alone: no revision, no L_lor, no segmenter."""
+    loss = replace(training.loss, lesion_regulariser=False, organ_regulariser=False)
+    model = replace(model, revision=replace(model.revision, enabled=False))
+    return model, replace(training, trained=("denoiser",), loss=loss)
+
+
+def _regression(model: AMDiffConfig, training: TrainingConfig) -> Configured:
+    """The denoiser's U-Net from the low-count to the high-count image, L1: no diffusion."""
+    model, training = _denoiser(model, training)
+    diffusion = replace(
+        model.diffusion, prediction="x0", sampler="regression", start="low_count", sampling_timesteps=(1,)
+    )
+    return replace(model, diffusion=diffusion), training
+
+
+def _ddpm(timesteps: int) -> Configure:
+    """As published: noise is predicted, and the image drawn from noise in T steps (Med-DDPM)."""
+
+    def configure(model: AMDiffConfig, training: TrainingConfig) -> Configured:
+        model, training = _denoiser(model, training)
+        diffusion = replace(
+            model.diffusion,
+            timesteps=timesteps,
+            prediction="epsilon",
+            sampler="ancestral",
+            start="noise",
+            sampling_timesteps=tuple(range(timesteps, 0, -1)),
+        )
+        denoiser = replace(model.denoiser, smoothed_mm=())
+        return replace(model, diffusion=diffusion, denoiser=denoiser), training
+
+    return configure
+
+
+def _segmenter(kind: str, width: int | None = None) -> Configure:
+    """A segmenter on the low-count image and a finished denoiser's; `width` is for the small budget."""
+
+    def configure(model: AMDiffConfig, training: TrainingConfig) -> Configured:
+        model, training = _denoiser(model, training)
+        channels = model.segmenter.channels
+        if width is not None:
+            channels = width * channels // COMPACT.segmenter.channels
+        segmenter = replace(model.segmenter, kind=kind, channels=channels)
+        # The denoiser is finished: nothing has to warm up.
+        training = replace(training, trained=("segmenter",), warm_up_first_epoch=0, warm_up_last_epoch=1)
+        return replace(model, segmenter=segmenter), training
+
+    return configure
+
+
+def methods_of(budget: Budget) -> dict[str, Method]:
+    """Return all methods in the order of their training: what others stand on comes first.
+
+    The widths give SwinUNETR and the residual U-Net 4.7 million parameters each beside 3.4 of nnMamba.
+    """
+    alone = {"images": False, "segments": True, "on_denoiser_of": DENOISER}
+    methods = {
+        AMDIFF: Method(configure=_whole, images=True, segments=True),
+        DENOISER: Method(configure=_denoiser, images=True, segments=False),
+        "nnmamba": Method(configure=_segmenter("nnmamba"), **alone),
+        "unet": Method(configure=_regression, images=True, segments=False),
+    }
+    methods |= {
+        WITHOUT + name: Method(configure=change, images=True, segments=True)
+        for name, change in ABLATIONS.items()
+    }
+    return methods | {
+        "swin-unetr": Method(configure=_segmenter("swin_unetr", 12), **alone),
+        "residual-unet": Method(configure=_segmenter("residual_unet", 16), **alone),
+        "med-ddpm": Method(configure=_ddpm(budget.ddpm_timesteps), images=True, segments=False),
+    }
