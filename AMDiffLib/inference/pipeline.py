@@ -125,6 +125,7 @@ def denoise_and_segment(
         "device": tiled.device_name,
         "precision": tiled.precision_name,
         "threads": torch.get_num_threads(),
+        "gpu_memory_mb": tiled.gpu_memory_mb,
         "model_voxel_mm": [float(step) for step in grid.spacing],
         "resampled": grid.resampled,
         "lesion_threshold": config.lesion_threshold,
@@ -148,6 +149,10 @@ def sampling_timesteps(diffusion: DiffusionConfig, steps: int | None) -> tuple[i
                 "sampling). Leave the number of steps out."
             )
         return tuple(range(diffusion.timesteps, 0, -1))
+    if diffusion.sampler == "regression":
+        if steps not in (None, 1):
+            raise BadInput(f"{steps} steps were asked for, and this model takes one (regression).")
+        return diffusion.sampling_timesteps[:1]
     if steps is None or steps == len(diffusion.sampling_timesteps):
         return diffusion.sampling_timesteps
     first = diffusion.sampling_timesteps[0]
@@ -162,6 +167,8 @@ def _sampler(model: AMDiff, low_count_suv: Tensor, timesteps: tuple[int, ...], s
     if model.config.diffusion.sampler == "ancestral":
         return lambda predict_x0: ancestral(predict_x0, noise(0), model.schedule, noise)
     low_count = model.to_normalised(low_count_suv)
+    if model.config.diffusion.sampler == "regression":
+        return lambda predict_x0: predict_x0(low_count, timesteps[0])
     return lambda predict_x0: few_step(predict_x0, low_count, model.schedule, timesteps, noise)
 
 

@@ -11,8 +11,8 @@ from AMDiffLib.diffusion.schedule import NoiseSchedule
 from AMDiffLib.networks.config import AMDiffConfig, IntensityConfig
 from AMDiffLib.networks.denoiser import Denoiser
 from AMDiffLib.networks.intensity import IntensityTransform
-from AMDiffLib.networks.nnmamba import DualBranchNNMamba
 from AMDiffLib.networks.revision import Revision
+from AMDiffLib.networks.segmenters import make_segmenter
 from AMDiffLib.networks.smoothing import gaussian
 from AMDiffLib.networks.uncertainty import UncertaintyHead
 
@@ -44,7 +44,7 @@ class AMDiff(nn.Module):
             self.revision = Revision(
                 config.revision, cutoff_suv=self.intensity.cutoff_suv, offset=FULL_RANGE.offset
             )
-        self.segmenter = DualBranchNNMamba(config.segmenter)
+        self.segmenter = make_segmenter(config.segmenter)
         self.uncertainty = UncertaintyHead(config.uncertainty) if config.uncertainty else None
 
     def to_normalised(self, suv: Tensor) -> Tensor:

@@ -10,10 +10,11 @@ from AMDiffLib.labels import ORGANS
 
 INTENSITIES = ("cutoff", "sqrt")
 PREDICTIONS = ("epsilon", "x0", "v")
-SAMPLERS = ("ancestral", "few_step")
+SAMPLERS = ("ancestral", "few_step", "regression")
 STARTS = ("noise", "low_count")
 NORMS = ("batch", "instance", "group")
 SCANS = ("channel_sequence", "axes")
+SEGMENTERS = ("nnmamba", "swin_unetr", "residual_unet")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +33,11 @@ class IntensityConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DiffusionConfig:
-    """The noise schedule, what the denoiser predicts, and how an image is drawn from it."""
+    """The noise schedule, what the denoiser predicts, and how an image is drawn from it.
+
+    The sampler 'regression' is no diffusion at all: the network is given the low-count image without noise,
+    and what it predicts (x0) is the result. It is what diffusion is compared with.
+    """
 
     timesteps: int = 250
     cosine_offset: float = 0.008
@@ -45,11 +50,13 @@ class DiffusionConfig:
         _one_of("diffusion.prediction", self.prediction, PREDICTIONS)
         _one_of("diffusion.sampler", self.sampler, SAMPLERS)
         _one_of("diffusion.start", self.start, STARTS)
-        if (self.sampler, self.start) not in (("ancestral", "noise"), ("few_step", "low_count")):
+        if (self.sampler == "ancestral") != (self.start == "noise"):
             raise ValueError(
                 f"the sampler {self.sampler!r} cannot start from {self.start!r}: "
-                "ancestral sampling starts from 'noise', few-step sampling from 'low_count'"
+                "ancestral sampling starts from 'noise', few-step sampling and regression from 'low_count'"
             )
+        if self.sampler == "regression" and self.prediction != "x0":
+            raise ValueError(f"regression predicts the image: 'x0', not {self.prediction!r}")
         if self.sampler == "few_step":
             steps = self.sampling_timesteps
             if not steps or list(steps) != sorted(set(steps), reverse=True):
@@ -109,8 +116,11 @@ class SegmenterConfig:
 
     `full_resolution_channels` features of the input at full resolution join the last layer of each decoder
     (0: none, as published, where nothing finer than half resolution reaches the logits).
+
+    Another `kind` than 'nnmamba' is a comparator, of which `channels` is the width and the rest is not used.
     """
 
+    kind: str = "nnmamba"
     channels: int = 16
     blocks: int = 3
     d_state: int = 8
@@ -122,6 +132,7 @@ class SegmenterConfig:
     organ_classes: int = 1 + len(ORGANS)
 
     def __post_init__(self) -> None:
+        _one_of("segmenter.kind", self.kind, SEGMENTERS)
         _one_of("segmenter.norm", self.norm, NORMS)
         _one_of("segmenter.scans", self.scans, SCANS)
 

@@ -17,9 +17,10 @@ from AMDiffLib.training.processes import ALONE, Processes
 def draw_timesteps(config: DiffusionConfig, count: int, generator: torch.Generator) -> Tensor:
     """Return (count,) timesteps as the sampler will meet them.
 
-    Few-step: only the sampler's own timesteps, each equally often within a batch. Ancestral: uniform in 1..T.
+    Few-step and regression: only the sampler's own timesteps, each equally often within a batch. Ancestral:
+    uniform in 1..T.
     """
-    if config.sampler != "few_step":
+    if config.sampler == "ancestral":
         return torch.randint(1, config.timesteps + 1, (count,), generator=generator)
     timesteps = torch.tensor(config.sampling_timesteps)
     first = torch.randint(len(timesteps), (1,), generator=generator)
@@ -31,8 +32,11 @@ def noisy_start(model: AMDiff, low_count: Tensor, high_count: Tensor, t: Tensor,
     """Return I^t (B, 1, D, H, W) from normalised images, by Eq. (1).
 
     The few-step sampler starts from the noised *low-count* image, so at its first timestep training does too.
+    Regression starts from that image as it is.
     """
     config = model.config.diffusion
+    if config.sampler == "regression":
+        return low_count
     origin = high_count
     if config.start == "low_count":
         is_first = (t == config.sampling_timesteps[0]).view(-1, 1, 1, 1, 1)
