@@ -82,6 +82,12 @@ def test_tiles_have_the_sides_with_which_least_is_computed(shape, tile, tile_sha
     assert math.prod(tiling.tile_shape) <= tile**3
 
 
+def test_cubes_are_kept_where_they_are_asked_for():
+    tiling = Tiling.over(np.ones((240, 80, 144), dtype=bool), tile=96, overlap=16, cubes=True)
+    assert tiling.tile_shape == (96, 80, 96)
+    assert len(tiling.starts) == 6
+
+
 @pytest.mark.parametrize("shape", [(40, 64, 64), (16, 64, 64)])
 def test_sizes_the_networks_cannot_take_are_refused(shape):
     with pytest.raises(ValueError, match="multiples of 16"):

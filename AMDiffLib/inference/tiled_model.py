@@ -142,16 +142,18 @@ class TiledModel:
             lambda fuser: fuser(
                 network, (revised_suv, low_count_suv), channels=channels, dtype=torch.float16
             ),
+            # It finds organs by what is around them, and best in cubes like those it was trained on.
+            cubes=True,
         )
 
     def _with_smaller_tiles(
-        self, stage: str, run: Callable[[TileFuser], Tensor], *, evaluations: int = 1
+        self, stage: str, run: Callable[[TileFuser], Tensor], *, evaluations: int = 1, cubes: bool = False
     ) -> Tensor:
         """Do one stage; where memory runs out, do it again with fewer tiles at once, then with smaller
         ones."""
         tried = []
         while True:
-            tiling = Tiling.over(self._body, tile=self._tile, overlap=self._overlap)
+            tiling = Tiling.over(self._body, tile=self._tile, overlap=self._overlap, cubes=cubes)
             total = len(tiling.starts) * evaluations
             done = 0
 

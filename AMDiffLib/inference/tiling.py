@@ -56,12 +56,13 @@ class Tiling:
     starts: tuple[tuple[int, int, int], ...]
 
     @classmethod
-    def over(cls, body: np.ndarray, *, tile: int, overlap: int) -> Tiling:
+    def over(cls, body: np.ndarray, *, tile: int, overlap: int, cubes: bool = False) -> Tiling:
         """Tile the (z, y, x) boolean `body`, whose sizes are multiples of 16; tiles without a body voxel are
         left out.
 
         A tile has at most tile^3 voxels, and the sides with which least is computed: 144 voxels are one tile
-        of 144, or two of 80, but not two of 96. `overlap` (voxels) is kept below half a side.
+        of 144, or two of 80, but not two of 96. With `cubes`, all sides are `tile`, or the axis' length where
+        it is shorter. `overlap` (voxels) is kept below half a side.
         """
         shape = tuple(body.shape)
         if any(size % SIZE_MULTIPLE or size < SMALLEST_TILE for size in shape):
@@ -72,7 +73,8 @@ class Tiling:
             raise ValueError(
                 f"the tile must be a multiple of {SIZE_MULTIPLE}, not under {SMALLEST_TILE}: {tile}"
             )
-        tile_shape = _least_work(body, tile, overlap)
+        cube = tuple(min(tile, size) for size in shape)
+        tile_shape = cube if cubes else _least_work(body, tile, overlap)
         grid = itertools.product(*_starts(shape, tile_shape, overlap))
         starts = tuple(start for start in grid if body[_box(start, tile_shape)].any())
         return cls(shape=shape, tile_shape=tile_shape, starts=starts)

@@ -158,11 +158,15 @@ def print_tables(figures: dict) -> None:
     """Print what was measured."""
     print(f"{figures['model']} on {figures['device']}, {figures['threads']} thread(s)\n")
     print("a scan of 440 x 440 x 620 voxels of 2.04 mm (published, inferred: 110 PFLOP)")
-    print("  way                                     passes   tiles   GMAC/tile      PFLOP   times less")
+    print(
+        "  way                       steps   tiles (segmenter)   GMAC a step   segmenter      PFLOP   times less"
+    )
     for row in figures["work"]:
+        tiles, counted = row["tiles"], row["gmac_per_tile_and_pass"]
         print(
-            f"  {row['way']:40s}{row['passes']:6d} {row['tiles']:7d} {row['gmac_per_tile']:11.1f} "
-            f"{row['pflop']:10.4f} {row['times_less']:12.5g}"
+            f"  {row['way']:25s}{row['passes']['denoise']:6d} {tiles['denoise']:7d} ({tiles['segment']:d})"
+            f"{counted['denoise']:21.1f} {counted['segment']:11.1f} {row['pflop']:10.4f} "
+            f"{row['times_less']:12.5g}"
         )
     print(f"\none pass, seconds (published: a window of {figures['passes']['window']} voxels a side)")
     for name, row in figures["passes"].items():

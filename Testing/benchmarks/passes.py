@@ -43,31 +43,34 @@ def work_of_scan(scan: sitk.Image, config: AMDiffConfig, tile: int) -> list[dict
     rows = []
     for name, stride in STRIDES.items():
         count = windows(PUBLISHED_SHAPE, PUBLISHED_WINDOW, stride)
-        rows.append(_row(f"published, {name}", published, PUBLISHED_STEPS, count))
+        tiles = dict.fromkeys(published, count)
+        rows.append(_row(f"published, {name}", published, tiles, PUBLISHED_STEPS))
     steps = len(config.diffusion.sampling_timesteps)
     for voxel in (config.voxel_size_mm, PUBLISHED_VOXEL_MM):
         for where, body in (("whole grid", None), ("body", scan)):
-            tiling = _tiling(body, voxel, tile)
-            counted = gmac(config, tiling.tile_shape)
-            rows.append(_row(f"ours, {voxel:g} mm, {where}", counted, steps, len(tiling.starts)))
+            tilings = {cubes: _tiling(body, voxel, tile, cubes=cubes) for cubes in (False, True)}
+            by_shape = {cubes: gmac(config, tiling.tile_shape) for cubes, tiling in tilings.items()}
+            counted = {name: by_shape[name == "segment"][name] for name in by_shape[True]}
+            tiles = {name: len(tilings[name == "segment"].starts) for name in counted}
+            rows.append(_row(f"ours, {voxel:g} mm, {where}", counted, tiles, steps))
     for row in rows:
         row["times_less"] = rows[0]["pflop"] / row["pflop"]
     return rows
 
 
-def _row(way: str, counted: dict[str, float], steps: int, tiles: int) -> dict:
-    per_tile = steps * counted["denoise"] + sum(n for name, n in counted.items() if name != "denoise")
+def _row(way: str, counted: dict[str, float], tiles: dict[str, int], steps: int) -> dict:
+    passes = {name: steps if name == "denoise" else 1 for name in counted}
+    total = sum(passes[name] * tiles[name] * counted[name] for name in counted)
     return {
         "way": way,
-        "passes": steps,
+        "passes": passes,
         "tiles": tiles,
-        "gmac_per_pass": counted,
-        "gmac_per_tile": per_tile,
-        "pflop": 2e-6 * per_tile * tiles,
+        "gmac_per_tile_and_pass": counted,
+        "pflop": 2e-6 * total,
     }
 
 
-def _tiling(scan: sitk.Image | None, voxel_mm: float, tile: int) -> Tiling:
+def _tiling(scan: sitk.Image | None, voxel_mm: float, tile: int, *, cubes: bool) -> Tiling:
     """Our tiles over the whole published grid, or over the box of the patient of `scan`, at `voxel_mm`."""
     if scan is None:
         body = np.ones([round(n * PUBLISHED_VOXEL_MM / voxel_mm) for n in PUBLISHED_SHAPE], bool)
@@ -77,7 +80,7 @@ def _tiling(scan: sitk.Image | None, voxel_mm: float, tile: int) -> Tiling:
         occupied = [np.flatnonzero(body.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
         body = body[tuple(slice(found[0], found[-1] + 1) for found in occupied)]
     body = np.pad(body, [(0, padded_length(n) - n) for n in body.shape])
-    return Tiling.over(body, tile=tile, overlap=InferenceConfig().overlap)
+    return Tiling.over(body, tile=tile, overlap=InferenceConfig().overlap, cubes=cubes)
 
 
 def seconds_of_passes(model: AMDiff, options: argparse.Namespace) -> dict:
