@@ -146,7 +146,8 @@ def _initial_weights(settings: argparse.Namespace):
     if settings.initial_segmenter:
         if weights is None:
             raise BadInput("--initial-segmenter goes with --initial, which gives the other parts.")
-        weights = weights | part_of(saved_weights(settings.initial_segmenter)[0], "segmenter")
+        segmenting = saved_weights(settings.initial_segmenter)[0]
+        weights = weights | part_of(segmenting, "segmenter") | part_of(segmenting, "uncertainty")
     return weights
 
 
