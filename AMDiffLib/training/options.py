@@ -45,7 +45,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "--initial-segmenter",
         type=Path,
         metavar="FOLDER",
-        help="start from the segmenter and the uncertainty head of this run or model, whatever --initial says "
+        help="start from the segmenter and uncertainty head of this run or model, whatever --initial says "
         "of them",
     )
     parser.add_argument("--steps", type=int, default=6000, help="optimiser steps (default 6000)")
