@@ -159,7 +159,7 @@ def print_tables(figures: dict) -> None:
     print(f"{figures['model']} on {figures['device']}, {figures['threads']} thread(s)\n")
     print("a scan of 440 x 440 x 620 voxels of 2.04 mm (published, inferred: 110 PFLOP)")
     print(
-        "  way                       steps   tiles (segmenter)   GMAC a step   segmenter      PFLOP   times less"
+        "  way                      steps   tiles (segmenter)  GMAC a step   segmenter      PFLOP  times less"
     )
     for row in figures["work"]:
         tiles, counted = row["tiles"], row["gmac_per_tile_and_pass"]
