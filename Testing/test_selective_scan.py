@@ -120,6 +120,21 @@ def test_the_compiled_exponential_is_that_of_single_precision():
     assert float(exponentials[0]) < 2e-38 and torch.isfinite(exponentials[1])
 
 
+def test_the_kernels_are_compiled_even_where_no_folder_can_hold_them(monkeypatch):
+    numba = pytest.importorskip("numba", reason="numba is not installed: the compiled scan is not tested")
+    from AMDiffLib.networks import scan_kernels
+
+    def without_folder(*, cache=False, **options):
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")  # numba's words
+        return compile_with(**options)
+
+    compile_with = numba.njit
+    monkeypatch.setattr(numba, "njit", without_folder)
+    twice = scan_kernels._compiled(fastmath={"contract"})(lambda x: x + x)
+    assert twice(2.0) == 4.0
+
+
 def test_the_scan_stays_exact_within_half_precision(backend):
     exact = step_by_step(*arguments(2, 64, 6, 4))
     with torch.autocast("cpu", torch.bfloat16):
