@@ -13,6 +13,7 @@ from AMDiffLib import command
 from AMDiffLib.cancellation import stop_on_signals
 from AMDiffLib.errors import BadInput
 from AMDiffLib.progress import Cancellation, ConsoleReporter, JsonLinesReporter, SilentReporter
+from AMDiffLib.simulation.named_cohorts import NAMED_COHORTS
 
 DESCRIPTION = """\
 Simulate whole-body 18F-FDG PET: random anatomy and lesions, scatter, randoms, counts, OSEM.
@@ -40,6 +41,12 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the cohort")
+    p.add_argument(
+        "--cohort",
+        choices=tuple(NAMED_COHORTS),
+        help="scanner, number of people, levels, seed and --vary of a cohort with a name, as in the AMDiff "
+        "paper's Table 1; options given beside it count",
+    )
     p.add_argument(
         "--scanner",
         default="mct",
@@ -123,7 +130,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None, *, cancellation: Cancellation | None = None) -> int:
     """Run the simulator until it is done or `cancellation` is requested; return the exit code."""
-    options = parser().parse_args(arguments)
+    options = _options(arguments)
     if options.progress == "json":
         reporter: SilentReporter = JsonLinesReporter(
             command.take_stdout_for_json(), cancellation=cancellation
@@ -131,6 +138,16 @@ def main(arguments: list[str] | None = None, *, cancellation: Cancellation | Non
     else:
         reporter = ConsoleReporter(cancellation=cancellation)
     return command.run(lambda: _simulate(options, reporter), reporter)
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    """The command line; a named cohort gives the defaults of what is not said."""
+    commands = parser()
+    options = commands.parse_args(arguments)
+    if options.cohort is not None:
+        commands.set_defaults(**vars(NAMED_COHORTS[options.cohort]))
+        options = commands.parse_args(arguments)
+    return options
 
 
 def _simulate(options: argparse.Namespace, reporter: SilentReporter) -> None:
