@@ -14,7 +14,7 @@ from AMDiffLib.evaluation.groups import Group
 from AMDiffLib.evaluation.scores import DEFINITIONS, Score
 from AMDiffLib.evaluation.summary import Evaluation
 
-FORMAT, VERSION = "amdiff-evaluation", 2
+FORMAT, VERSION = "amdiff-evaluation", 3
 _POOLED = "all"
 
 
