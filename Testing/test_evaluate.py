@@ -200,13 +200,20 @@ def an_untrained_model(tmp_path) -> Path:
     torch = pytest.importorskip("torch")
     from AMDiffLib.inference.weights import save_model
     from AMDiffLib.networks.amdiff import AMDiff
-    from AMDiffLib.networks.config import AMDiffConfig, DenoiserConfig, RevisionConfig, SegmenterConfig
+    from AMDiffLib.networks.config import (
+        AMDiffConfig,
+        DenoiserConfig,
+        RevisionConfig,
+        SegmenterConfig,
+        UncertaintyConfig,
+    )
 
     config = AMDiffConfig(
         name="tiny",
         denoiser=DenoiserConfig(channels=(8, 8, 8, 8), num_head_channels=8),
         revision=RevisionConfig(channels=4, layers=1),
         segmenter=SegmenterConfig(channels=8, blocks=1, d_state=2),
+        uncertainty=UncertaintyConfig(channels=4, layers=1),
     )
     torch.manual_seed(0)
     save_model(AMDiff(config), tmp_path / "tiny")
@@ -250,6 +257,17 @@ def test_the_command_writes_tables_pictures_and_text(an_untrained_model, tmp_pat
 def rows_of(path: Path) -> list[dict[str, str]]:
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+def test_observations_alone_are_those_of_a_whole_evaluation(an_untrained_model, tmp_path):
+    manifest = a_cohort(tmp_path, 1)
+    whole, alone = tmp_path / "whole", tmp_path / "alone"
+    assert evaluate.main(command(manifest, an_untrained_model, whole)) == 0
+    assert evaluate.main(command(manifest, an_untrained_model, alone, "--observations-only")) == 0
+    found = [json.loads((folder / "observations.json").read_text("utf-8")) for folder in (whole, alone)]
+    assert found[0] == found[1]
+    assert found[0]["observations"]
+    assert not (alone / "report.html").exists()
 
 
 def test_a_stopped_evaluation_goes_on_where_it_was(an_untrained_model, tmp_path):
