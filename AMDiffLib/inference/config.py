@@ -13,11 +13,9 @@ class InferenceConfig:
 
     Attributes:
         overlap: voxels that neighbouring tiles share.
-        lesion_threshold: probability from which on a voxel is lesion.
         conserve_counts: scale the denoised volume so that its regional means are those of the low-count one
             (see `count_conservation`).
     """
 
     overlap: int = 16
-    lesion_threshold: float = 0.5
     conserve_counts: bool = False

@@ -66,6 +66,7 @@ def denoise_and_segment(
     clock = _Clock()
     diffusion = model.config.diffusion
     timesteps = sampling_timesteps(diffusion, steps)
+    lesion_threshold = model.config.segmenter.lesion_threshold
     reporter.stage("prepare")
     with clock("prepare"):
         grid = ModelGrid.of(volume, model.config.voxel_size_mm)
@@ -112,7 +113,7 @@ def denoise_and_segment(
     with clock("restore"):
         denoised_suv = grid.suv_on_input_grid(revised.numpy())
         sd_suv = None if sd is None else grid.sd_on_input_grid(sd.numpy())
-        lesions, organs = grid.classes_on_input_grid(probabilities.numpy(), config.lesion_threshold)
+        lesions, organs = grid.classes_on_input_grid(probabilities.numpy(), lesion_threshold)
     details = {
         "sampler": diffusion.sampler,
         "start": diffusion.start,
@@ -128,7 +129,7 @@ def denoise_and_segment(
         "gpu_memory_mb": tiled.gpu_memory_mb,
         "model_voxel_mm": [float(step) for step in grid.spacing],
         "resampled": grid.resampled,
-        "lesion_threshold": config.lesion_threshold,
+        "lesion_threshold": lesion_threshold,
         "counts_conserved": config.conserve_counts,
         "seconds": clock.seconds,
     }

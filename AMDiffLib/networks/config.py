@@ -117,6 +117,8 @@ class SegmenterConfig:
     `full_resolution_channels` features of the input at full resolution join the last layer of each decoder
     (0: none, as published, where nothing finer than half resolution reaches the logits).
 
+    A voxel is lesion from the probability `lesion_threshold` on.
+
     Another `kind` than 'nnmamba' is a comparator, of which `channels` is the width and the rest is not used.
     """
 
@@ -130,6 +132,7 @@ class SegmenterConfig:
     scans: str = "channel_sequence"
     full_resolution_channels: int = 8
     organ_classes: int = 1 + len(ORGANS)
+    lesion_threshold: float = 0.5
 
     def __post_init__(self) -> None:
         _one_of("segmenter.kind", self.kind, SEGMENTERS)
@@ -240,7 +243,8 @@ COMPACT = AMDiffConfig(
     name="compact",
     diffusion=DiffusionConfig(sampling_timesteps=(150,)),
     denoiser=DenoiserConfig(channels=(32, 48, 64, 96), shuffle=2, smoothed_mm=(6.0, 10.0, 16.0, 26.0)),
-    segmenter=SegmenterConfig(blocks=2),
+    # Trained so that false lesions cost, the network is hesitant: see the model's card for what was compared.
+    segmenter=SegmenterConfig(blocks=2, lesion_threshold=0.1),
     uncertainty=UncertaintyConfig(),
 )
 
