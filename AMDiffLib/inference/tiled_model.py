@@ -19,7 +19,7 @@ from AMDiffLib.progress import Reporter
 
 # Time of one tile in each network, relative to one denoising step of the compact model on a CPU, in the order
 # in which they run.
-STEP_COST = {"denoise": 1.0, "revise": 0.3, "uncertainty": 0.3, "segment": 1.4}
+STEP_COST = {"denoise": 1.0, "revise": 0.25, "uncertainty": 0.25, "segment": 2.2}
 TILES_AT_ONCE_ON_GPU = 4
 
 Sampler = Callable[[Callable[[Tensor, int], Tensor]], Tensor]
