@@ -19,6 +19,7 @@ from AMDiffLib.image.volume import PetVolume
 from AMDiffLib.inference.config import InferenceConfig
 from AMDiffLib.inference.count_conservation import conserve_counts
 from AMDiffLib.inference.grid import ModelGrid
+from AMDiffLib.inference.organs import without_stray_parts
 from AMDiffLib.inference.tiled_model import Sampler, TiledModel, WorkDone
 from AMDiffLib.networks.amdiff import AMDiff
 from AMDiffLib.networks.config import DiffusionConfig
@@ -114,6 +115,7 @@ def denoise_and_segment(
         denoised_suv = grid.suv_on_input_grid(revised.numpy())
         sd_suv = None if sd is None else grid.sd_on_input_grid(sd.numpy())
         lesions, organs = grid.classes_on_input_grid(probabilities.numpy(), lesion_threshold)
+        organs = without_stray_parts(organs)
     details = {
         "sampler": diffusion.sampler,
         "start": diffusion.start,
