@@ -43,9 +43,12 @@ class ModelThatCopies(nn.Module):
     largest_tile = 1000
     uncertainty = None
 
-    def __init__(self):
+    def __init__(self, *, lesion_threshold=0.5):
         super().__init__()
-        self.config = dataclasses.replace(COMPACT, voxel_size_mm=4.0, diffusion=TWO_STEPS)
+        segmenter = dataclasses.replace(COMPACT.segmenter, lesion_threshold=lesion_threshold)
+        self.config = dataclasses.replace(
+            COMPACT, voxel_size_mm=4.0, diffusion=TWO_STEPS, segmenter=segmenter
+        )
         self.schedule = NoiseSchedule()
         self.seen = []
 
@@ -100,6 +103,15 @@ def test_a_model_that_copies_gives_the_scan_back_up_to_its_hottest_voxel():
     assert result.denoised.max() == pytest.approx(40.0, rel=1e-5)
     assert np.abs(result.denoised - volume.suv)[body].max() < 1e-4
     assert np.array_equal(result.lesions[body], volume.suv[body] >= 5.0)
+
+
+def test_a_voxel_is_lesion_from_the_models_own_probability_on():
+    volume = a_patient()
+    body = body_mask(volume.suv, volume.spacing)
+    result = run(volume, ModelThatCopies(lesion_threshold=0.9))
+    # Of probability 0.9 is SUV 5 + ln(9) / 10.
+    assert np.array_equal(result.lesions[body], volume.suv[body] >= 5.0 + np.log(9.0) / 10.0)
+    assert result.details["lesion_threshold"] == 0.9
 
 
 def test_air_around_the_patient_is_zero_and_holds_no_organ():
