@@ -21,15 +21,14 @@ def without_stray_parts(organs: np.ndarray) -> np.ndarray:
     from scipy import ndimage
 
     kept = organs.copy()
+    boxes = ndimage.find_objects(organs, max_label=ORGANS[-1].label)
     for organ in ORGANS:
-        if organ.name not in COMPACT_ORGANS:
+        box = boxes[organ.label - 1]
+        if organ.name not in COMPACT_ORGANS or box is None:
             continue
-        boxes = ndimage.find_objects(organs == organ.label, max_label=1)
-        if boxes[0] is None:
-            continue
-        parts, count = ndimage.label(organs[boxes[0]] == organ.label)
+        parts, count = ndimage.label(organs[box] == organ.label)
         voxels = np.bincount(parts.ravel(), minlength=count + 1)
         stray = voxels < SMALLEST_PART * voxels[1:].max()
         stray[0] = False
-        kept[boxes[0]][stray[parts]] = 0
+        kept[box][stray[parts]] = 0
     return kept

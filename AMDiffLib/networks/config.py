@@ -238,7 +238,8 @@ PAPER = AMDiffConfig(
 )
 
 # One step and two blocks a stage: a laptop's processor spends its time on the convolutions. Blocks of voxels
-# take a fifth of the time in the denoiser; the unfiltered image in the mixture is what keeps small lesions.
+# take a fifth of the time in the denoiser; mixing filters makes up for them in organs, not in the smallest
+# lesions.
 COMPACT = AMDiffConfig(
     name="compact",
     diffusion=DiffusionConfig(sampling_timesteps=(150,)),
