@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from AMDiffLib.evaluation import cells, published
 from AMDiffLib.evaluation.document import Table, table
@@ -50,18 +50,44 @@ def denoisers_of(evaluation: Evaluation, group: Group) -> list[str]:
 
 def denoising_table(evaluation: Evaluation, group: Group) -> Table:
     """The paper's Table 2: NRMSE by range of each method; * where it differs from the model's, p < 0.05."""
-    methods = denoisers_of(evaluation, group)
-    compared = comparison_index(evaluation, group, NRMSE_RANGE)
-    theirs = published.NRMSE_OF_METHODS.get(group.scanner or "", {published.AMDIFF: published.NRMSE_BY_RANGE})
+    return methods_table(
+        evaluation,
+        group,
+        title="NRMSE by range",
+        metric=NRMSE_RANGE,
+        reference=HIGH_COUNT,
+        regions=REGIONS,
+        methods={method: DENOISERS[method] for method in denoisers_of(evaluation, group)},
+        theirs=published.NRMSE_OF_METHODS.get(
+            group.scanner or "", {published.AMDIFF: published.NRMSE_BY_RANGE}
+        ),
+        digits=4,
+    )
+
+
+def methods_table(
+    evaluation: Evaluation,
+    group: Group,
+    *,
+    title: str,
+    metric: str,
+    reference: str,
+    regions: Sequence[str],
+    methods: Mapping[str, str],
+    theirs: Mapping[str, published.Figures],
+    digits: int,
+) -> Table:
+    """One metric by region: a column a method (`methods`: name and title), then the paper's (`theirs`); *
+    where a method differs from the model, p < 0.05."""
+    compared = comparison_index(evaluation, group, metric)
     rows = []
-    for region in REGIONS:
+    for region in regions:
         row = [region]
         for method in methods:
-            found = evaluation.summary(group, method, NRMSE_RANGE, region, HIGH_COUNT)
-            row.append(cells.mean_sd(found, 4) + star(compared.get((method, region))))
+            found = evaluation.summary(group, method, metric, region, reference)
+            row.append(cells.mean_sd(found, digits) + star(compared.get((method, region))))
         rows.append([*row, *(cells.paper(figures.get(region)) for figures in theirs.values())])
-    head = ["NRMSE by range", *(DENOISERS[method] for method in methods), *paper_titles(theirs)]
-    return table(head, rows)
+    return table([title, *methods.values(), *paper_titles(theirs)], rows)
 
 
 def relative_table(evaluation: Evaluation, group: Group) -> Table:

@@ -7,7 +7,7 @@ from AMDiffLib.evaluation.agreement import QUANTITIES
 from AMDiffLib.evaluation.document import Table, table
 from AMDiffLib.evaluation.filters import GAUSSIAN
 from AMDiffLib.evaluation.groups import Group
-from AMDiffLib.evaluation.image_tables import comparison_index, paper_titles, star
+from AMDiffLib.evaluation.image_tables import comparison_index, methods_table
 from AMDiffLib.evaluation.methods import SEGMENTERS
 from AMDiffLib.evaluation.regions import BODY, LESION, WHOLE
 from AMDiffLib.evaluation.scores import (
@@ -35,17 +35,17 @@ def segmenters_of(evaluation: Evaluation, group: Group) -> list[str]:
 
 def overlap_table(evaluation: Evaluation, group: Group) -> Table:
     """The paper's Table 3: Dice of each method; * where it differs from the model's, p < 0.05."""
-    methods = segmenters_of(evaluation, group)
-    compared = comparison_index(evaluation, group, DICE)
-    theirs = published.DICE_OF_METHODS.get(group.scanner or "", {published.AMDIFF: published.DICE})
-    rows = []
-    for region in CLASSES:
-        row = [region]
-        for method in methods:
-            found = evaluation.summary(group, method, DICE, region)
-            row.append(cells.mean_sd(found, 3) + star(compared.get((method, region))))
-        rows.append([*row, *(cells.paper(figures.get(region)) for figures in theirs.values())])
-    return table(["Dice", *(SEGMENTERS[method] for method in methods), *paper_titles(theirs)], rows)
+    return methods_table(
+        evaluation,
+        group,
+        title="Dice",
+        metric=DICE,
+        reference=LABELS,
+        regions=CLASSES,
+        methods={method: SEGMENTERS[method] for method in segmenters_of(evaluation, group)},
+        theirs=published.DICE_OF_METHODS.get(group.scanner or "", {published.AMDIFF: published.DICE}),
+        digits=3,
+    )
 
 
 def segment_table(evaluation: Evaluation, group: Group) -> Table:
