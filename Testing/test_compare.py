@@ -22,9 +22,10 @@ from AMDiffLib.networks.amdiff import AMDiff
 from AMDiffLib.networks.config import DiffusionConfig, SegmenterConfig
 from AMDiffLib.networks.segmenters import make_segmenter
 from AMDiffLib.training import comparators
-from AMDiffLib.training.comparators import BUDGETS, Budget, methods_of
+from AMDiffLib.training.comparators import BUDGETS, STEPS, Budget, methods_of
 from AMDiffLib.training.objective import draw_timesteps, noisy_start
 
+METHODS = ("amdiff", "denoiser", "unet", "nnmamba", "denoiser-2", "med-ddpm", "without-revision")
 TINY = Budget(model=replace(TINY_MODEL, uncertainty=None), training=TINY_TRAINING, steps=2, ddpm_timesteps=3)
 
 
@@ -67,6 +68,7 @@ def test_every_method_but_what_it_changes_is_amdiff():
         changed = {key for key, value in model.to_dict().items() if value != whole[key]}
         allowed = {"amdiff": set(), "denoiser": {"revision"}, "nnmamba": {"revision"}}
         allowed |= {"unet": {"revision", "diffusion"}, "med-ddpm": {"revision", "diffusion", "denoiser"}}
+        allowed |= {key: {"revision", "diffusion"} for key in STEPS}
         allowed |= {key: {"revision", "segmenter"} for key in ("swin-unetr", "residual-unet")}
         if name in allowed:
             assert changed <= allowed[name], name
@@ -76,14 +78,25 @@ def test_every_method_but_what_it_changes_is_amdiff():
         )
 
 
+def test_more_steps_fall_evenly_from_the_one_that_amdiff_takes():
+    for name, steps in (("denoiser-2", (150, 75)), ("denoiser-4", (150, 112, 75, 38))):
+        diffusion = configured(name)[0].diffusion
+        assert (diffusion.sampler, diffusion.start) == ("few_step", "low_count")
+        assert diffusion.sampling_timesteps == steps
+        drawn = draw_timesteps(diffusion, 64, torch.Generator().manual_seed(0))
+        assert sorted(set(drawn.tolist()), reverse=True) == list(steps)
+    # A model that is published with ancestral sampling is given the same few steps.
+    assert configured("denoiser-8", BUDGETS["paper"])[0].diffusion.prediction == "x0"
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
-    """Two steps of each of six methods, seed 0, and of AMDiff and one ablation, seed 1."""
+    """Two steps of each of seven methods, seed 0, and of AMDiff and one ablation, seed 1."""
     folder = tmp_path_factory.mktemp("compare")
     write_cohort(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(comparators.BUDGETS, "small", TINY)
-        methods = "amdiff,denoiser,unet,nnmamba,med-ddpm,without-revision"
+        methods = ",".join(METHODS)
         assert train(folder, "--methods", methods, "--seeds", "0") == 0
         assert train(folder, "--methods", "amdiff,without-revision", "--seeds", "1") == 0
     return folder
@@ -141,13 +154,13 @@ def test_all_finished_methods_are_judged_on_one_cohort(finished, tiny_budget, tm
         "--threads",
         "1",
     ]
-    methods = "amdiff,denoiser,unet,nnmamba,med-ddpm,without-revision"
+    methods = ",".join(METHODS)
     assert compare.main(["evaluate", *arguments, "--methods", methods, "--seeds", "0,1"]) == 0
     assert "not trained, and left out: denoiser-seed1" in capsys.readouterr().out
     with (tmp_path / "seeds.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert {(row["method"], row["seed"]) for row in rows} == {
-        *((name, "0") for name in ("model", "denoiser", "unet", "nnmamba", "med-ddpm", "without-revision")),
+        *((name, "0") for name in ("model", *METHODS[1:])),
         ("model", "1"),
         ("without-revision", "1"),
     }
@@ -162,7 +175,10 @@ def test_all_finished_methods_are_judged_on_one_cohort(finished, tiny_budget, tm
         "not comparable one to one",
     ):
         assert text in page
-    assert page.count("data:image/png;base64,") == 4
+    assert page.count("data:image/png;base64,") == 5
+    passes = page[page.index("Passes of the network") :]
+    for text in ("1, regression", "1, from the low-count image", "2, from the low-count", "3, from noise"):
+        assert text in passes
     assert "://" not in page
 
 

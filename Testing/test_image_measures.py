@@ -13,6 +13,7 @@ from AMDiffLib.evaluation.lesion_uptake import (
     contrast_recovery_percent,
     inner_liver,
     mean_error_percent,
+    neighbour_correlation,
     noise_percent,
 )
 from AMDiffLib.evaluation.metrics import nmae
@@ -41,6 +42,20 @@ def test_contrast_recovery_is_the_share_of_the_references_contrast():
     assert contrast_recovery_percent(measured.measure(reference + 2.0), true) == pytest.approx(100.0)
     flat = np.array([1.0, 6.0, 4.0], np.float32)[lesions]
     assert contrast_recovery_percent(measured.measure(flat), true) == pytest.approx(100 * 8 / 12)
+
+
+def test_the_texture_of_noise_is_the_correlation_that_a_filter_gives_it():
+    noise = np.random.default_rng(0).normal(5.0, 1.0, (40, 64, 64))
+    region = np.zeros(noise.shape, bool)
+    region[4:36, 4:60, 4:60] = True
+    assert neighbour_correlation(noise, region) == pytest.approx(0.0, abs=0.01)
+    # The mean of two transaxial neighbours shares one of two summands with the next one, along x alone.
+    pairs = (noise + np.roll(noise, 1, axis=2)) / 2
+    assert neighbour_correlation(pairs, region) == pytest.approx((0.0 + 0.5) / 2, abs=0.01)
+    axial = (noise + np.roll(noise, 1, axis=0)) / 2
+    assert neighbour_correlation(axial, region) == pytest.approx(0.0, abs=0.01)
+    assert math.isnan(neighbour_correlation(np.ones(noise.shape), region))
+    assert math.isnan(neighbour_correlation(noise, np.zeros_like(region)))
 
 
 def test_errors_of_suv_count_every_lesion_once():

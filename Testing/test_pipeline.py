@@ -15,6 +15,7 @@ from torch import nn
 from AMDiffLib.diffusion.schedule import NoiseSchedule
 from AMDiffLib.errors import BadInput, Cancelled, OutOfMemory
 from AMDiffLib.inference.body_mask import body_mask
+from AMDiffLib.inference.config import InferenceConfig
 from AMDiffLib.inference.count_conservation import conserve_counts
 from AMDiffLib.inference.device import runs_on
 from AMDiffLib.inference.grid import ModelGrid
@@ -77,9 +78,16 @@ class ModelThatCopies(nn.Module):
         )
 
 
-def run(volume, model, *, steps=None, seed=0, tile=32, reporter=None):
+def run(volume, model, *, steps=None, seed=0, tile=32, reporter=None, **chosen):
     return denoise_and_segment(
-        volume, model, steps=steps, seed=seed, device="cpu", tile=tile, reporter=reporter or SilentReporter()
+        volume,
+        model,
+        steps=steps,
+        seed=seed,
+        device="cpu",
+        tile=tile,
+        reporter=reporter or SilentReporter(),
+        config=InferenceConfig(**chosen),
     )
 
 
@@ -240,6 +248,17 @@ def test_progress_rises_to_the_end_and_every_stage_is_named():
     run(a_patient(), ModelThatCopies(), reporter=reporter)
     assert reporter.stages == ["prepare", "denoise", "revise", "segment", "restore"]
     assert reporter.fractions == sorted(reporter.fractions)
+    assert reporter.fractions[-1] == pytest.approx(1.0)
+
+
+def test_without_segments_the_image_is_the_same_and_nothing_is_marked():
+    reporter, volume = Recorder(), a_patient()
+    image_alone = run(volume, ModelThatCopies(), segment=False, reporter=reporter)
+    assert np.array_equal(image_alone.denoised, run(volume, ModelThatCopies()).denoised)
+    assert not image_alone.lesions.any()
+    assert not image_alone.organs.any()
+    assert image_alone.lesions.shape == image_alone.organs.shape == volume.suv.shape
+    assert "segment" not in reporter.stages
     assert reporter.fractions[-1] == pytest.approx(1.0)
 
 

@@ -14,13 +14,16 @@ from AMDiffLib.evaluation.comparison import (
     mean_over_seeds,
     write_seeds,
 )
+from AMDiffLib.evaluation.passes import passes_blocks
 from AMDiffLib.evaluation.report_files import REPORT, write_report
 from AMDiffLib.evaluation.runner import CASES_FOLDER, Entry, RunOptions, check_settings, run_cases
 from AMDiffLib.evaluation.scores import FILTERS, IMAGES, MODEL, SEGMENTS, Score
 from AMDiffLib.evaluation.summary import evaluate_scores
 from AMDiffLib.evaluation.terminal import summary_text
+from AMDiffLib.inference.pipeline import sampling_timesteps
 from AMDiffLib.inference.provenance import installed_versions
 from AMDiffLib.inference.weights import read_config
+from AMDiffLib.networks.config import AMDiffConfig
 from AMDiffLib.progress import OneOfMany, SilentReporter
 from AMDiffLib.training.comparators import AMDIFF, BUDGETS, methods_of
 from AMDiffLib.training.comparison import Run, model_of
@@ -82,8 +85,10 @@ def write_comparison(
     evaluation = evaluate_scores(together)
     training = {run.name: _training_facts(arguments, run) for run in runs}
     steps = sorted({facts["steps"] for facts in training.values()})
+    passes = {run.method: _passes(arguments, run) for run in runs}
     findings = [
         *finding_blocks(evaluation, scores),
+        *passes_blocks(output, together, passes),
         f"Budget '{arguments.budget}': {', '.join(map(str, steps))} optimiser steps of each training. "
         + (f"Not trained, and left out: {', '.join(missing)}." if missing else "Every planned run is in."),
     ]
@@ -113,6 +118,12 @@ def write_comparison(
 
 def _name(run: Run) -> str:
     return MODEL if run.method == AMDIFF else run.method
+
+
+def _passes(arguments: Namespace, run: Run) -> int:
+    """How often the denoiser's network is asked for one image."""
+    model = AMDiffConfig.from_dict(read_config(model_of(arguments.runs, run))["model"])
+    return len(sampling_timesteps(model.diffusion, None))
 
 
 def _training_facts(arguments: Namespace, run: Run) -> dict[str, object]:

@@ -15,6 +15,7 @@ from AMDiffLib.evaluation.scores import (
     LABELS,
     LESION_SUV_ERRORS,
     LIVER_NOISE,
+    LIVER_TEXTURE,
     MEAN_BIAS,
     MODEL,
     NMAE,
@@ -30,12 +31,13 @@ REGIONS = (WHOLE, BODY, LESION, *(organ.name for organ in ORGANS))
 SIGNIFICANT = 0.05
 _SIMILARITIES = ((PSNR, "PSNR, dB", 1), (SSIM, "SSIM", 4), (NMAE, "NMAE", 3))
 _LESION_ROWS = (
-    (CONTRAST_RECOVERY, LESION, "contrast recovery of lesions, %", False),
+    (CONTRAST_RECOVERY, LESION, "contrast recovery of lesions, %", 1, False),
     *(
-        (metric, LESION, f"error of lesions' {name}, %", True)
+        (metric, LESION, f"error of lesions' {name}, %", 1, True)
         for metric, name in zip(LESION_SUV_ERRORS, ("SUVmax", "SUVpeak", "SUVmean"), strict=True)
     ),
-    (LIVER_NOISE, "liver", "noise in the liver, %", False),
+    (LIVER_NOISE, "liver", "noise in the liver, %", 1, False),
+    (LIVER_TEXTURE, "liver", "correlation of neighbouring voxels in the liver", 3, False),
 )
 
 
@@ -122,14 +124,14 @@ def lesion_uptake_table(evaluation: Evaluation, group: Group) -> Table:
     """Contrast recovery and SUV of lesions in their true outlines, and the liver's noise."""
     methods = denoisers_of(evaluation, group)
     rows = []
-    for metric, region, name, signed in _LESION_ROWS:
+    for metric, region, name, digits, signed in _LESION_ROWS:
         found = [evaluation.summary(group, method, metric, region, HIGH_COUNT) for method in methods]
         of_reference = evaluation.summary(group, HIGH_COUNT, metric, region, LABELS)
         rows.append(
             [
                 name,
-                *(cells.mean_sd(each, 1, signed=signed) for each in found),
-                cells.mean_sd(of_reference, 1),
+                *(cells.mean_sd(each, digits, signed=signed) for each in found),
+                cells.mean_sd(of_reference, digits),
             ]
         )
     return table(["", *(DENOISERS[method] for method in methods), "high-count"], rows)

@@ -109,6 +109,22 @@ def noise_percent(image: np.ndarray, region: np.ndarray) -> float:
     return float(100.0 * values.std(ddof=1) / values.mean())
 
 
+def neighbour_correlation(image: np.ndarray, region: np.ndarray) -> float:
+    """Correlation of transaxial neighbours (along y and x) within a region, the texture of its noise.
+
+    0 for noise that is independent from voxel to voxel; NaN for fewer than two pairs or no noise.
+    """
+    along_y, along_x = (np.s_[:, :-1], np.s_[:, 1:]), (np.s_[..., :-1], np.s_[..., 1:])
+    pairs = []
+    for near, far in (along_y, along_x):
+        both = region[near] & region[far]
+        pairs.append(np.stack([image[near][both], image[far][both]]))
+    values = np.concatenate(pairs, axis=1).astype(np.float64)
+    if values.shape[1] < 2 or not values.std(axis=1).all():
+        return NAN
+    return float(np.corrcoef(values)[0, 1])
+
+
 def distance_mm(mask: np.ndarray, spacing: Sequence[float]) -> np.ndarray:
     """Distance (mm) of each voxel of a mask to the nearest voxel outside it; `spacing` is (x, y, z)."""
     from scipy.ndimage import distance_transform_edt

@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from AMDiffLib.errors import BadInput
 from AMDiffLib.evaluation.scores import EVERYTHING, HIGH_COUNT, LOW_COUNT, MODEL, SEGMENTS, Score
 from AMDiffLib.progress import OneOfMany, Reporter, SilentReporter
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
 
 CASES_FOLDER = "cases"
 SETTINGS = "settings.json"
-_FORMAT = 2
+_FORMAT = 3
 
 Entry = tuple["ManifestCase", "Path | None"]
 
@@ -185,11 +183,13 @@ def _run_case(
     from AMDiffLib.calibration.observations import observe_case, write_observations
     from AMDiffLib.evaluation.case_pictures import save_scene
     from AMDiffLib.evaluation.coronal_slices import save_sections
+    from AMDiffLib.inference.config import InferenceConfig
     from AMDiffLib.inference.lesions import label_lesions
     from AMDiffLib.inference.pipeline import denoise_and_segment
 
     began = time.monotonic()
     volume = case.low_count
+    segments = SEGMENTS in options.judged
     result = denoise_and_segment(
         volume,
         model,
@@ -198,12 +198,11 @@ def _run_case(
         device=device,
         tile=options.tile,
         reporter=reporter,
+        config=InferenceConfig(segment=segments),
     )
     inferred = time.monotonic()
     reporter.stage("score", "Comparing")
-    segments = SEGMENTS in options.judged
-    found = result.lesions if segments else np.zeros_like(result.lesions)
-    lesions = label_lesions(found, spacing=volume.spacing, suv=result.denoised)
+    lesions = label_lesions(result.lesions, spacing=volume.spacing, suv=result.denoised)
     scores = scorer.score(case, result.denoised, lesions, result.organs, judged=options.judged)
     folder = options.output / CASES_FOLDER
     save_scene(scene_file(folder, case_name(entry)), case, result.denoised, lesions, result.organs)

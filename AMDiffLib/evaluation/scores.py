@@ -16,6 +16,7 @@ from AMDiffLib.evaluation.lesion_uptake import (
     contrast_recovery_percent,
     inner_liver,
     mean_error_percent,
+    neighbour_correlation,
     noise_percent,
 )
 from AMDiffLib.evaluation.metrics import NAN, dice, hausdorff_95, relative_percent, ssim_map, volume_ml
@@ -34,7 +35,12 @@ NRMSE_RANGE, NRMSE_MEAN, NMAE, MEAN_BIAS, PSNR, SSIM = (
     "ssim",
 )
 DICE, HD95 = "dice", "hd95_mm"
-CONTRAST_RECOVERY, LIVER_NOISE = "contrast_recovery_percent", "liver_noise_percent"
+CONTRAST_RECOVERY, LIVER_NOISE, LIVER_TEXTURE = (
+    "contrast_recovery_percent",
+    "liver_noise_percent",
+    "liver_neighbour_correlation",
+)
+LIVER_MEASURES = {LIVER_NOISE: noise_percent, LIVER_TEXTURE: neighbour_correlation}
 LESION_SUV_ERRORS = ("suv_max_error_percent", "suv_peak_error_percent", "suv_mean_error_percent")
 FILTERS, IMAGES, SEGMENTS = "filters", "images", "segments"
 EVERYTHING = (FILTERS, IMAGES, SEGMENTS)
@@ -52,6 +58,7 @@ DEFINITIONS = {
     "once, of mean SUV in its true outline - mean SUV of the body without lesions 8 to 16 mm around it",
     LIVER_NOISE: "100 x standard deviation / mean of the voxels 12 mm or more inside the true liver, without "
     "lesions",
+    LIVER_TEXTURE: "correlation of neighbouring voxels of a transaxial slice, in the same voxels",
     "suv_max_error_percent": "mean over the true lesions, each counting once, of 100 x (SUVmax in its true "
     "outline - SUVmax of the reference there) / the latter",
     "suv_peak_error_percent": "the same of SUVpeak, the largest mean over a 1 mL sphere centred in it",
@@ -167,7 +174,8 @@ class CaseScorer:
         yield from self._image_rows(LOW_COUNT, low)
         yield from self._similarity_rows(LOW_COUNT, low)
         for name, reference in self._references.items():
-            yield name, LIVER_NOISE, "liver", noise_percent(reference, self._inner_liver)
+            for metric, measure in LIVER_MEASURES.items():
+                yield name, metric, "liver", measure(reference, self._inner_liver)
         for family in FAMILIES:
             least = float("inf")
             for method, strength in family.members.items():
@@ -189,7 +197,8 @@ class CaseScorer:
             for metric, quantity in zip(LESION_SUV_ERRORS, ("suv_max", "suv_peak", "suv_mean"), strict=True):
                 error = mean_error_percent(getattr(uptake, quantity), getattr(true, quantity))
                 yield method, metric, LESION, error, reference
-            yield method, LIVER_NOISE, "liver", noise_percent(image, self._inner_liver), reference
+            for metric, measure in LIVER_MEASURES.items():
+                yield method, metric, "liver", measure(image, self._inner_liver), reference
 
     def _similarity_rows(self, method: str, image: np.ndarray) -> Iterator[tuple]:
         similarity = ssim_map(image, self._references[HIGH_COUNT])

@@ -15,7 +15,9 @@ class InferenceConfig:
         overlap: voxels that neighbouring tiles share.
         conserve_counts: scale the denoised volume so that its regional means are those of the low-count one
             (see `count_conservation`).
+        segment: mark lesions and organs too; without it both are empty.
     """
 
     overlap: int = 16
     conserve_counts: bool = False
+    segment: bool = True

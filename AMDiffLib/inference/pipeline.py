@@ -22,7 +22,7 @@ from AMDiffLib.inference.grid import ModelGrid
 from AMDiffLib.inference.organs import without_stray_parts
 from AMDiffLib.inference.tiled_model import Sampler, TiledModel, WorkDone
 from AMDiffLib.networks.amdiff import AMDiff
-from AMDiffLib.networks.config import DiffusionConfig
+from AMDiffLib.networks.config import DiffusionConfig, evenly_spaced_timesteps
 from AMDiffLib.progress import Reporter
 
 DEFAULTS = InferenceConfig()
@@ -75,7 +75,7 @@ def denoise_and_segment(
         body = grid.cropped_body()
     reporter.check_cancelled()
     has_uncertainty = model.uncertainty is not None
-    work = WorkDone(reporter, steps=len(timesteps), uncertainty=has_uncertainty)
+    work = WorkDone(reporter, steps=len(timesteps), uncertainty=has_uncertainty, segment=config.segment)
     tiled = TiledModel(
         model,
         body,
@@ -106,16 +106,21 @@ def denoise_and_segment(
             reporter.stage("uncertainty")
             with clock("uncertainty"):
                 sd = tiled.uncertainty_sd(revised, low_count)
-        reporter.stage("segment")
-        with clock("segment"):
-            probabilities = tiled.segment(revised, low_count)
+        probabilities = None
+        if config.segment:
+            reporter.stage("segment")
+            with clock("segment"):
+                probabilities = tiled.segment(revised, low_count)
     reporter.check_cancelled()
     reporter.stage("restore")
     with clock("restore"):
         denoised_suv = grid.suv_on_input_grid(revised.numpy())
         sd_suv = None if sd is None else grid.sd_on_input_grid(sd.numpy())
-        lesions, organs = grid.classes_on_input_grid(probabilities.numpy(), lesion_threshold)
-        organs = without_stray_parts(organs)
+        if probabilities is None:
+            lesions, organs = (np.zeros(denoised_suv.shape, dtype) for dtype in (bool, np.uint8))
+        else:
+            lesions, organs = grid.classes_on_input_grid(probabilities.numpy(), lesion_threshold)
+            organs = without_stray_parts(organs)
     details = {
         "sampler": diffusion.sampler,
         "start": diffusion.start,
@@ -161,7 +166,7 @@ def sampling_timesteps(diffusion: DiffusionConfig, steps: int | None) -> tuple[i
     first = diffusion.sampling_timesteps[0]
     if not 1 <= steps <= first:
         raise BadInput(f"{steps} steps were asked for, and this model can take 1 to {first}.")
-    return tuple(round(first * (steps - i) / steps) for i in range(steps))
+    return evenly_spaced_timesteps(first, steps)
 
 
 def _sampler(model: AMDiff, low_count_suv: Tensor, timesteps: tuple[int, ...], seed: int) -> Sampler:

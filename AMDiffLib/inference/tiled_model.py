@@ -28,11 +28,12 @@ Sampler = Callable[[Callable[[Tensor, int], Tensor]], Tensor]
 class WorkDone:
     """Turns tiles done into the job's progress, by what a tile costs in each network."""
 
-    def __init__(self, reporter: Reporter, *, steps: int, uncertainty: bool) -> None:
-        """`steps` of the sampler; `uncertainty`: whether the model has that head."""
+    def __init__(self, reporter: Reporter, *, steps: int, uncertainty: bool, segment: bool = True) -> None:
+        """`steps` of the sampler; `uncertainty`, `segment`: whether these stages are run."""
         costs = {**STEP_COST, "denoise": STEP_COST["denoise"] * steps}
-        if not uncertainty:
-            del costs["uncertainty"]
+        for stage, runs in (("uncertainty", uncertainty), ("segment", segment)):
+            if not runs:
+                del costs[stage]
         whole = sum(costs.values())
         self._share = {stage: cost / whole for stage, cost in costs.items()}
         self._before = dict(zip(costs, accumulate(self._share.values(), initial=0.0), strict=False))

@@ -65,6 +65,11 @@ class DiffusionConfig:
                 raise ValueError(f"diffusion.sampling_timesteps is {steps}; they lie in 1..{self.timesteps}")
 
 
+def evenly_spaced_timesteps(first: int, steps: int) -> tuple[int, ...]:
+    """Return `steps` timesteps that fall evenly from `first` towards 0, which is not among them."""
+    return tuple(round(first * (steps - i) / steps) for i in range(steps))
+
+
 @dataclass(frozen=True, kw_only=True)
 class DenoiserConfig:
     """The U-Net f_den of Eq. (2).

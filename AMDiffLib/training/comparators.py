@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from AMDiffLib.networks.config import COMPACT, PAPER, AMDiffConfig
+from AMDiffLib.networks.config import COMPACT, PAPER, AMDiffConfig, evenly_spaced_timesteps
 from AMDiffLib.training.ablations import ABLATIONS
 from AMDiffLib.training.config import FAST_TRAINING, PAPER_TRAINING, TrainingConfig
 
-AMDIFF, DENOISER = "amdiff", "denoiser"
+AMDIFF, DENOISER, REGRESSION, DDPM = "amdiff", "denoiser", "unet", "med-ddpm"
 WITHOUT = "without-"
+STEPS = {f"{DENOISER}-{count}": count for count in (2, 4, 8)}
+"""The denoiser alone with more passes of its network, trained for them."""
 
 Configured = tuple[AMDiffConfig, TrainingConfig]
 Configure = Callable[[AMDiffConfig, TrainingConfig], Configured]
@@ -78,6 +80,24 @@ def _regression(model: AMDiffConfig, training: TrainingConfig) -> Configured:
     return replace(model, diffusion=diffusion), training
 
 
+def _few_steps(count: int) -> Configure:
+    """The denoiser alone, `count` steps from the low-count image, each trained for."""
+
+    def configure(model: AMDiffConfig, training: TrainingConfig) -> Configured:
+        model, training = _denoiser(model, training)
+        first = model.diffusion.sampling_timesteps[0]
+        diffusion = replace(
+            model.diffusion,
+            prediction="x0",
+            sampler="few_step",
+            start="low_count",
+            sampling_timesteps=evenly_spaced_timesteps(first, count),
+        )
+        return replace(model, diffusion=diffusion), training
+
+    return configure
+
+
 def _ddpm(timesteps: int) -> Configure:
     """As published: noise is predicted, and the image drawn from noise in T steps (Med-DDPM)."""
 
@@ -123,7 +143,7 @@ def methods_of(budget: Budget) -> dict[str, Method]:
         AMDIFF: Method(configure=_whole, images=True, segments=True),
         DENOISER: Method(configure=_denoiser, images=True, segments=False),
         "nnmamba": Method(configure=_segmenter("nnmamba"), **alone),
-        "unet": Method(configure=_regression, images=True, segments=False),
+        REGRESSION: Method(configure=_regression, images=True, segments=False),
     }
     methods |= {
         WITHOUT + name: Method(configure=change, images=True, segments=True)
@@ -132,5 +152,9 @@ def methods_of(budget: Budget) -> dict[str, Method]:
     return methods | {
         "swin-unetr": Method(configure=_segmenter("swin_unetr", 12), **alone),
         "residual-unet": Method(configure=_segmenter("residual_unet", 16), **alone),
-        "med-ddpm": Method(configure=_ddpm(budget.ddpm_timesteps), images=True, segments=False),
+        **{
+            name: Method(configure=_few_steps(count), images=True, segments=False)
+            for name, count in STEPS.items()
+        },
+        DDPM: Method(configure=_ddpm(budget.ddpm_timesteps), images=True, segments=False),
     }

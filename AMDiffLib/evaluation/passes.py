@@ -1,0 +1,137 @@
+"""What more passes of the denoiser's network bring: figures and curves against the number of passes."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from AMDiffLib.evaluation import cells
+from AMDiffLib.evaluation.document import Block, Heading, Picture, table
+from AMDiffLib.evaluation.groups import Figure, by_subject
+from AMDiffLib.evaluation.methods import BY_PASSES
+from AMDiffLib.evaluation.regions import BODY, LESION
+from AMDiffLib.evaluation.resampling import bootstrap_interval, wilcoxon_p
+from AMDiffLib.evaluation.scores import (
+    CONTRAST_RECOVERY,
+    HIGH_COUNT,
+    LABELS,
+    LESION_SUV_ERRORS,
+    LIVER_NOISE,
+    LIVER_TEXTURE,
+    NRMSE_MEAN,
+    Score,
+)
+from AMDiffLib.evaluation.summary import pair_subjects
+from AMDiffLib.training.comparators import DENOISER
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+PICTURE = "passes.png"
+_MEASURES = (
+    (NRMSE_MEAN, BODY, "NRMSE by mean, body", 3),
+    (NRMSE_MEAN, LESION, "NRMSE by mean, lesion", 3),
+    (CONTRAST_RECOVERY, LESION, "contrast recovery, %", 1),
+    (LESION_SUV_ERRORS[0], LESION, "error of lesions' SUVmax, %", 1),
+    (LESION_SUV_ERRORS[2], LESION, "error of lesions' SUVmean, %", 1),
+    (LIVER_NOISE, "liver", "noise in the liver, %", 1),
+    (LIVER_TEXTURE, "liver", "correlation of neighbours, liver", 3),
+)
+# Okabe and Ito's palette, which colour-blind readers tell apart.
+_KINDS = dict(
+    zip(
+        dict.fromkeys(BY_PASSES.values()), (("s", "#D55E00"), ("o", "#0072B2"), ("^", "#009E73")), strict=True
+    )
+)
+
+Values = Callable[[str, str, str, str], dict[str, float]]
+"""Subject -> value, of a method, a metric, a region and a reference."""
+
+
+def passes_blocks(folder: Path, scores: Sequence[Score], passes: Mapping[str, int]) -> list[Block]:
+    """Return the section, and write its picture to `folder`; nothing for fewer than two methods.
+
+    `scores`: one a case and figure, means over seeds; `passes`: of each method judged.
+    """
+    shown = [method for method in BY_PASSES if method in passes]
+    if len(shown) < 2:
+        return []
+    shown.sort(key=lambda method: (passes[method], list(BY_PASSES).index(method)))
+    figures = by_subject(scores)
+
+    def values(method: str, metric: str, region: str, reference: str) -> dict[str, float]:
+        found = Figure(method=method, metric=metric, region=region, reference=reference)
+        return {name: value for name, value in figures.get(found, {}).items() if math.isfinite(value)}
+
+    rows = []
+    for method in shown:
+        row = [f"{passes[method]}, {BY_PASSES[method]}"]
+        for metric, region, _, digits in _MEASURES:
+            own = values(method, metric, region, HIGH_COUNT)
+            one_pass = values(DENOISER, metric, region, HIGH_COUNT)
+            pairs = pair_subjects(own, one_pass) if method != DENOISER else None
+            p = wilcoxon_p(*pairs) if pairs is not None else math.nan
+            cell = cells.NONE if not own else cells.number(statistics.fmean(own.values()), digits)
+            row.append(f"{cell} (p {cells.p_value(p)})" if math.isfinite(p) else cell)
+        rows.append(row)
+    reference = ["high-count image"]
+    for metric, region, _, digits in _MEASURES:
+        own = values(HIGH_COUNT, metric, region, LABELS)
+        reference.append(cells.number(statistics.fmean(own.values()), digits) if own else cells.NONE)
+    _write_curves(folder / PICTURE, shown, passes, values)
+    return [
+        Heading(text="Passes of the network"),
+        table(["passes", *(title for *_, title, _ in _MEASURES)], [*rows, reference]),
+        "The denoiser's network alone, trained anew for each number of steps with one budget. Means over "
+        "people; p: Wilcoxon's signed-rank test against one pass from the low-count image. Lesions in their "
+        "true outlines, where the error of SUVmean is that of TLG.",
+        Picture(path=folder / PICTURE, caption="The same with 95 % bootstrap intervals over people."),
+    ]
+
+
+def _write_curves(path: Path, shown: Sequence[str], passes: Mapping[str, int], values: Values) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure as Canvas
+
+    canvas = Canvas(figsize=(15.0, 6.4), layout="constrained")
+    FigureCanvasAgg(canvas)
+    panels = list(canvas.subplots(2, 4).flat)
+    counts = sorted({passes[method] for method in shown})
+    for axes, (metric, region, title, _) in zip(panels, _MEASURES, strict=False):
+        for kind, (mark, colour) in _KINDS.items():
+            methods = [method for method in shown if BY_PASSES[method] == kind]
+            _draw_kind(
+                axes,
+                {
+                    passes[method]: list(values(method, metric, region, HIGH_COUNT).values())
+                    for method in methods
+                },
+                {"marker": mark, "color": colour, "label": kind},
+            )
+        of_reference = list(values(HIGH_COUNT, metric, region, LABELS).values())
+        if of_reference:
+            axes.axhline(statistics.fmean(of_reference), color="0.5", linestyle=":", label="high-count image")
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(counts, labels=[str(count) for count in counts])
+        axes.set_title(title, fontsize=10.5)
+        axes.set_xlabel("passes")
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
+    panels[-1].set_axis_off()
+    panels[-1].legend(*panels[-2].get_legend_handles_labels(), loc="center", frameon=False)
+    canvas.savefig(path, dpi=100, facecolor="white", pil_kwargs={"optimize": True})
+
+
+def _draw_kind(axes: Axes, by_count: Mapping[int, list[float]], style: Mapping[str, str]) -> None:
+    """Means over people with their intervals, against the number of passes."""
+    known = {count: own for count, own in sorted(by_count.items()) if own}
+    if not known:
+        return
+    means = np.array([statistics.fmean(own) for own in known.values()])
+    limits = np.array([bootstrap_interval(own) for own in known.values()]).T
+    axes.errorbar(list(known), means, yerr=np.abs(limits - means), capsize=3, linewidth=1.3, **style)
