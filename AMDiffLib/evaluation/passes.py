@@ -27,7 +27,7 @@ from AMDiffLib.evaluation.scores import (
     Score,
 )
 from AMDiffLib.evaluation.summary import pair_subjects
-from AMDiffLib.training.comparators import DENOISER
+from AMDiffLib.training.comparators import DDPM, DENOISER
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,6 +48,8 @@ _KINDS = dict(
         dict.fromkeys(BY_PASSES.values()), (("s", "#D55E00"), ("o", "#0072B2"), ("^", "#009E73")), strict=True
     )
 )
+
+_FAR_OFF = 3.0  # of the span of the others
 
 Values = Callable[[str, str, str, str], dict[str, float]]
 """Subject -> value, of a method, a metric, a region and a reference."""
@@ -103,16 +105,22 @@ def _write_curves(path: Path, shown: Sequence[str], passes: Mapping[str, int], v
     panels = list(canvas.subplots(2, 4).flat)
     counts = sorted({passes[method] for method in shown})
     for axes, (metric, region, title, _) in zip(panels, _MEASURES, strict=False):
+        found = {method: list(values(method, metric, region, HIGH_COUNT).values()) for method in shown}
+        found = {method: own for method, own in found.items() if own}
+        far_off = _far_off(found)
         for kind, (mark, colour) in _KINDS.items():
-            methods = [method for method in shown if BY_PASSES[method] == kind]
-            _draw_kind(
-                axes,
-                {
-                    passes[method]: list(values(method, metric, region, HIGH_COUNT).values())
-                    for method in methods
-                },
-                {"marker": mark, "color": colour, "label": kind},
-            )
+            of_kind = {passes[method]: own for method, own in found.items() if BY_PASSES[method] == kind}
+            if kind == BY_PASSES[DDPM] and far_off is not None:
+                axes.annotate(
+                    f"{kind}: {far_off:.3g}",
+                    (0.99, 0.5),
+                    xycoords="axes fraction",
+                    rotation=90,
+                    ha="right",
+                    va="center",
+                )
+            else:
+                _draw_kind(axes, of_kind, {"marker": mark, "color": colour, "label": kind})
         of_reference = list(values(HIGH_COUNT, metric, region, LABELS).values())
         if of_reference:
             axes.axhline(statistics.fmean(of_reference), color="0.5", linestyle=":", label="high-count image")
@@ -123,15 +131,28 @@ def _write_curves(path: Path, shown: Sequence[str], passes: Mapping[str, int], v
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
     panels[-1].set_axis_off()
-    panels[-1].legend(*panels[-2].get_legend_handles_labels(), loc="center", frameon=False)
+    found = [zip(*axes.get_legend_handles_labels(), strict=True) for axes in panels]
+    handles = {label: handle for of_panel in found for handle, label in of_panel}
+    panels[-1].legend(handles.values(), handles.keys(), loc="center", frameon=False)
     canvas.savefig(path, dpi=100, facecolor="white", pil_kwargs={"optimize": True})
 
 
-def _draw_kind(axes: Axes, by_count: Mapping[int, list[float]], style: Mapping[str, str]) -> None:
+def _far_off(found: Mapping[str, Sequence[float]]) -> float | None:
+    """The mean of sampling from noise, where drawing it would leave nothing to see of the others."""
+    means = {method: statistics.fmean(own) for method, own in found.items()}
+    others = [mean for method, mean in means.items() if method != DDPM]
+    if DDPM not in means or not others:
+        return None
+    reach = _FAR_OFF * max(max(others) - min(others), 0.1 * abs(max(others)))
+    near = min(others) - reach <= means[DDPM] <= max(others) + reach
+    return None if near else means[DDPM]
+
+
+def _draw_kind(axes: Axes, by_count: Mapping[int, Sequence[float]], style: Mapping[str, str]) -> None:
     """Means over people with their intervals, against the number of passes."""
-    known = {count: own for count, own in sorted(by_count.items()) if own}
-    if not known:
+    if not by_count:
         return
-    means = np.array([statistics.fmean(own) for own in known.values()])
-    limits = np.array([bootstrap_interval(own) for own in known.values()]).T
-    axes.errorbar(list(known), means, yerr=np.abs(limits - means), capsize=3, linewidth=1.3, **style)
+    by_count = dict(sorted(by_count.items()))
+    means = np.array([statistics.fmean(own) for own in by_count.values()])
+    limits = np.array([bootstrap_interval(own) for own in by_count.values()]).T
+    axes.errorbar(list(by_count), means, yerr=np.abs(limits - means), capsize=3, linewidth=1.3, **style)
