@@ -111,7 +111,8 @@ def _factor(headers: list[Dataset]) -> float | None:
     """SUVbw per rescaled unit by the letter of the standard; None where the headers do not give it."""
     units = _agreed(headers, lambda h: str(h.get("Units") or "").strip().upper())
     decay = _agreed(headers, lambda h: str(h.get("DecayCorrection") or "").strip().upper())
-    if any("ATTN" not in [str(v).strip() for v in _list(h.get("CorrectedImage"))] for h in headers):
+    # Codes are in upper case; one in lower case is out of the standard, and can mean nothing else.
+    if any("ATTN" not in [str(v).strip().upper() for v in _list(h.get("CorrectedImage"))] for h in headers):
         return None
     if units == "GML":
         return 1.0

@@ -70,6 +70,17 @@ def test_activity_corrected_to_the_start_of_the_series_follows_the_definition():
     assert conversion.warnings == ()
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value for VR CS")
+def test_codes_in_lower_case_are_the_same_codes():
+    damaged = pet_header(Units="Bqml", DecayCorrection="start", CorrectedImage=["DECY", "ATTn"])
+    assert suv_conversion([pet_header(), damaged]).factors == pytest.approx([DEFAULT_FACTOR] * 2, rel=1e-12)
+
+
+def test_one_slice_without_attenuation_correction_is_enough_to_refuse():
+    with pytest.raises(BadInput, match="not attenuation-corrected"):
+        suv_conversion([pet_header(), pet_header(CorrectedImage=["DECY", "AUTN"])])
+
+
 def test_activity_corrected_to_the_injection_is_not_decayed():
     assert factor(DecayCorrection="ADMIN") == pytest.approx(WEIGHT_KG * 1000 / DOSE_BQ, rel=1e-12)
 
