@@ -101,7 +101,8 @@ def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextMan
 def free_memory(device: torch.device) -> int | None:
     """Free bytes of the GPU, or of the computer (Linux and Windows; None elsewhere)."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info()[0]
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + unused  # what torch holds ready is free too
     from AMDiffLib.inference.memory import free_system_memory
 
     return free_system_memory()

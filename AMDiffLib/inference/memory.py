@@ -42,12 +42,48 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def free_system_memory() -> int | None:
-    """Bytes that a new allocation may use: the computer's, or less where the process is limited. None if
-    unknown."""
+    """Bytes that a new allocation may use: the computer's, or less where the process, its container or its
+    batch job is limited.
+
+    None if unknown.
+    """
     if sys.platform == "win32":
         return _free_on_windows()
-    found = [free for free in (_free_by_meminfo(), _free_by_limit()) if free is not None]
+    ways = (_free_by_meminfo(), _free_by_limit(), free_in_control_groups())
+    found = [free for free in ways if free is not None]
     return min(found) if found else None
+
+
+def free_in_control_groups(
+    groups: Path = Path("/proc/self/cgroup"), mount: Path = Path("/sys/fs/cgroup")
+) -> int | None:
+    """Bytes left to the control groups that this process is in; None where none of them is limited.
+
+    Beyond them the kernel ends the process without a word. Files of version 1 and 2 as the kernel documents
+    them (cgroup-v2.rst, cgroup-v1/memory.rst); a container may see its own group as the mount's root.
+    """
+    if not groups.is_file():
+        return None
+    left = []
+    for line in groups.read_text(encoding="utf-8").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            root, limit, usage, cache = mount, "memory.max", "memory.current", "inactive_file"
+        elif "memory" in controllers.split(","):
+            root, limit = mount / "memory", "memory.limit_in_bytes"
+            usage, cache = "memory.usage_in_bytes", "total_inactive_file"
+        else:
+            continue
+        group = root / path.strip("/")
+        for folder in (group, *group.parents):
+            if (folder / limit).is_file() and (most := (folder / limit).read_text().strip()) != "max":
+                # Files that the kernel keeps in memory only because there is room.
+                spare = re.search(rf"^{cache} (\d+)$", (folder / "memory.stat").read_text(), re.MULTILINE)
+                used = int((folder / usage).read_text()) - (int(spare[1]) if spare else 0)
+                left.append(max(0, int(most) - used))
+            if folder == root:
+                break
+    return min(left, default=None)
 
 
 def peak_memory_mb() -> float | None:

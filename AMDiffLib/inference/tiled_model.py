@@ -1,7 +1,8 @@
-"""The three networks on whole volumes: tile by tile, with smaller tiles where memory runs out."""
+"""The networks on whole volumes: tile by tile, with smaller tiles where memory is short."""
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Callable
 from itertools import accumulate
@@ -13,7 +14,8 @@ from torch import Tensor
 from AMDiffLib.errors import OutOfMemory
 from AMDiffLib.inference.device import autocast, free_memory, precision_of
 from AMDiffLib.inference.memory import asked_for, is_out_of_memory
-from AMDiffLib.inference.tiling import TileFuser, Tiling, smaller_tile
+from AMDiffLib.inference.tile_memory import BYTES_PER_VOLUME_VOXEL, USABLE_SHARE, tile_bytes
+from AMDiffLib.inference.tiling import SIZE_MULTIPLE, SMALLEST_TILE, TileFuser, Tiling, smaller_tile
 from AMDiffLib.networks.amdiff import AMDiff
 from AMDiffLib.progress import Reporter
 
@@ -70,6 +72,7 @@ class TiledModel:
         self._precision = precision_of(device)
         self._tile = tile
         self._batch = TILES_AT_ONCE_ON_GPU if device.type == "cuda" else 1
+        self._told_tile = tile
         self._overlap = overlap
         self._steps = steps
         self._work = work
@@ -150,11 +153,11 @@ class TiledModel:
     def _with_smaller_tiles(
         self, stage: str, run: Callable[[TileFuser], Tensor], *, evaluations: int = 1, cubes: bool = False
     ) -> Tensor:
-        """Do one stage; where memory runs out, do it again with fewer tiles at once, then with smaller
-        ones."""
+        """Do one stage with the largest tiles that fit into the free memory; where it runs out all the same,
+        do it again with fewer tiles at once, then with smaller ones."""
         tried = []
         while True:
-            tiling = Tiling.over(self._body, tile=self._tile, overlap=self._overlap, cubes=cubes)
+            tiling, tile, batch = self._largest_that_fits(stage, cubes=cubes)
             total = len(tiling.starts) * evaluations
             done = 0
 
@@ -165,32 +168,58 @@ class TiledModel:
 
             try:
                 with autocast(self._device, self._precision):
-                    result = run(TileFuser(tiling, device=self._device, batch=self._batch, after_tiles=count))
-                self.tiles_used[stage] = self._tile
+                    result = run(TileFuser(tiling, device=self._device, batch=batch, after_tiles=count))
+                self.tiles_used[stage] = tile
                 self.tile_count = max(self.tile_count, len(tiling.starts))
                 return result
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
-                tried.append(f"{self._batch} x {self._tile}")
+                tried.append(f"{batch} x {tile}")
                 needed = asked_for(error)
             # Outside the handler, which keeps the failed tensors alive.
             self._free_cache()
-            if not self._make_smaller():
+            if not self._make_smaller(tile, batch):
                 raise self._out_of_memory(needed, tried)
             self._reporter.warning(
                 f"Memory ran out; going on with {self._batch} tile(s) of {self._tile} voxels at once, which "
                 "is slower."
             )
 
-    def _make_smaller(self) -> bool:
-        if self._batch > 1:
-            self._batch = 1
-            return True
-        smaller = smaller_tile(self._tile)
+    def _largest_that_fits(self, stage: str, *, cubes: bool) -> tuple[Tiling, int, int]:
+        """The tiling, its tile and the number of tiles at once for `stage`: as configured, or fewer tiles at
+        once, then smaller ones, until their estimated need fits into what is free."""
+        tile, batch = self._tile, self._batch
+        free = free_memory(self._device)
+        while True:
+            tiling = Tiling.over(self._body, tile=tile, overlap=self._overlap, cubes=cubes)
+            need = tile_bytes(
+                stage, self._model.config, self._precision, batch * math.prod(tiling.tile_shape)
+            )
+            if free is None or need is None:
+                break
+            if self._device.type == "cpu":
+                need += BYTES_PER_VOLUME_VOXEL * self._body.size
+            if need <= USABLE_SHARE * free or (batch == 1 and tile == SMALLEST_TILE):
+                break
+            if batch > 1:
+                batch -= 1
+            else:
+                tile -= SIZE_MULTIPLE
+        if tile < min(self._tile, self._told_tile):
+            self._told_tile = tile
+            self._reporter.warning(
+                f"Only {_megabytes(free)} of memory are free: tiles of {tile} voxels instead of "
+                f"{self._tile}, which is slower."
+            )
+        return tiling, tile, batch
+
+    def _make_smaller(self, tile: int, batch: int) -> bool:
+        """Limit all that follows to less than `batch` tiles of `tile` voxels, which were too much."""
+        smaller = tile if batch > 1 else smaller_tile(tile)
         if smaller is None:
             return False
-        self._tile = smaller
+        self._tile, self._batch = smaller, 1
         return True
 
     def _free_cache(self) -> None:
