@@ -1,7 +1,8 @@
 """Several real processes, started with the environment that torchrun gives them.
 
 Started as a file this is what such a process does in the tests that need no training:
-`batch_norm FOLDER` normalises a share of a batch, `exchange` sums for ever.
+`batch_norm FOLDER` normalises a share of a batch, `exchange` sums for ever, `leave` makes an optimiser's step
+and names the threads that are left after the group.
 """
 
 from __future__ import annotations
@@ -37,10 +38,14 @@ def start_together(arguments: list[str], count: int = 2) -> list[subprocess.Pope
 
 
 def end_all(processes: list[subprocess.Popen]) -> None:
-    """Leave no process behind, whatever became of the test."""
-    for process in processes:
+    """Leave no process behind, whatever became of the test, and print what each wrote to stderr.
+
+    pytest shows that where the test failed.
+    """
+    for rank, process in enumerate(processes):
         process.kill()
-        process.communicate()
+        _, errors = process.communicate()
+        print(f"process {rank} ended with {process.returncode} and wrote to stderr:\n{errors}")
 
 
 def a_batch() -> torch.Tensor:
@@ -81,8 +86,26 @@ def _exchange() -> None:
             processes.total(torch.ones(3))
 
 
+def _leave() -> None:
+    from AMDiffLib.training.processes import joined
+
+    with joined(torch.device("cpu")) as processes:
+        weight = torch.nn.Parameter(torch.ones(3))
+        weight.grad = processes.total(torch.ones(3))
+        torch.optim.AdamW([weight]).step()
+        print(*_threads())
+    print(*_threads())
+
+
+def _threads() -> list[str]:
+    """Names of the threads of this process, on Linux."""
+    return sorted(path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm"))
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "batch_norm":
         _batch_norm(Path(sys.argv[2]))
+    elif sys.argv[1] == "leave":
+        _leave()
     else:
         _exchange()

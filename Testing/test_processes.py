@@ -102,10 +102,24 @@ def test_a_process_that_is_killed_is_missed_at_once():
         process_cases.end_all(processes)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the names of the threads from /proc")
+def test_no_thread_of_the_group_is_left_when_a_process_has_left_it():
+    processes = process_cases.start_together([process_cases.__file__, "leave"])
+    try:
+        for process in processes:
+            within, after = process.stdout.readline(), process.stdout.readline()
+            assert within.count("gloo") > 1
+            assert "gloo" not in after
+            assert "store" not in after
+        assert [process.wait(timeout=60) for process in processes] == [0, 0]
+    finally:
+        process_cases.end_all(processes)
+
+
 def test_batch_normalisation_is_over_the_patches_of_all_processes(tmp_path):
     processes = process_cases.start_together([process_cases.__file__, "batch_norm", str(tmp_path)])
     try:
-        assert [process.wait(timeout=60) for process in processes] == [0, 0], processes[0].stderr.read()
+        assert [process.wait(timeout=60) for process in processes] == [0, 0]
     finally:
         process_cases.end_all(processes)
     shares = [torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)]

@@ -7,6 +7,7 @@ process makes the same step. Only the first one writes.
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -105,6 +106,10 @@ def joined(device: torch.device) -> Iterator[Processes]:
                 f"{torch.cuda.device_count()} GPUs. Give --nproc-per-node at most that number."
             )
         torch.cuda.set_device(device)
+    # This module takes the group there is when it is first imported, which an optimiser's first step does, as
+    # the default of its functions, and never lets go of it. The group's threads would then outlive the group,
+    # and one that still holds a tensor while Python shuts down aborts the process.
+    importlib.import_module("torch.distributed.nn.functional")
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
         yield Processes(rank=distributed.get_rank(), count=distributed.get_world_size(), device=device)
