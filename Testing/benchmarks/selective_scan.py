@@ -5,11 +5,14 @@
 The implementations take turns, so that other load on the computer falls on all of them; a ratio is the median
 of those within one turn. Peak memory is what a process of its own holds more than its arguments.
 mambapy (pip install mambapy) is measured where it is installed. About three minutes on two idle cores.
+With `--device cuda` our Triton kernels are measured too, and mamba_ssm where it is installed.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
+import importlib.util
 import json
 import statistics
 import subprocess
@@ -26,7 +29,7 @@ from measuring import peak_bytes, synchronize  # noqa: E402
 from torch import Tensor  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
-from AMDiffLib.networks.selective_scan import numba_installed, selective_scan  # noqa: E402
+from AMDiffLib.networks.selective_scan import numba_installed, selective_scan, triton_usable  # noqa: E402
 
 PASSES = ("forward", "forward+backward")
 BASELINES = ("whole_tensors", "mambapy")
@@ -73,16 +76,31 @@ def main() -> None:
     print_table(figures)
 
 
+def backend(name: str) -> Callable:
+    """Return `selective_scan` by this backend."""
+    return functools.partial(selective_scan, backend=name)
+
+
 def available(device: str) -> tuple[dict[str, Callable], dict[str, str]]:
     """Return what can be measured here, by name, and why the others cannot."""
-    found: dict[str, Callable] = {"ours, torch": lambda *a: selective_scan(*a, backend="torch")}
+    found: dict[str, Callable] = {"ours, torch": backend("torch")}
     absent = {}
     if device == "cuda":
         absent["ours, numba"] = "compiles for CPUs only"
-    elif numba_installed():
-        found["ours, numba"] = lambda *a: selective_scan(*a, backend="numba")
+        if triton_usable(torch.device("cuda"), gradients=True):
+            found["ours, triton"] = backend("triton")
+        else:
+            absent["ours, triton"] = "Triton is not installed, or cannot run here (a warning then says why)"
+        if importlib.util.find_spec("mamba_ssm"):
+            found["mamba_ssm"] = backend("mamba_ssm")
+        else:
+            absent["mamba_ssm"] = "mamba_ssm is not installed"
     else:
-        absent["ours, numba"] = "numba is not installed"
+        absent["ours, triton"] = absent["mamba_ssm"] = "compiles for GPUs only"
+        if numba_installed():
+            found["ours, numba"] = backend("numba")
+        else:
+            absent["ours, numba"] = "numba is not installed"
     found["whole_tensors"] = whole_tensors
     try:
         from mambapy import pscan  # noqa: F401
