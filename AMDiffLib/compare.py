@@ -86,7 +86,8 @@ def parser() -> argparse.ArgumentParser:
             "--budget",
             default="small",
             choices=tuple(BUDGETS),
-            help="small (default): the compact model, hours on a CPU; paper: the published sizes, for GPUs",
+            help="small (default): the compact model from nothing, hours on a CPU; continued: on from the "
+            "shipped weights, for what a CPU cannot teach from nothing; paper: the published sizes, for GPUs",
         )
         each.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: auto")
         each.add_argument("--threads", type=options.positive, metavar="N", help="CPU threads")

@@ -89,7 +89,8 @@ def write_comparison(
     findings = [
         *finding_blocks(evaluation, scores),
         *passes_blocks(output, together, passes),
-        f"Budget '{arguments.budget}': {', '.join(map(str, steps))} optimiser steps of each training. "
+        f"Budget '{arguments.budget}': {', '.join(map(str, steps))} optimiser steps of each training, "
+        f"{_start(arguments.budget)}. "
         + (f"Not trained, and left out: {', '.join(missing)}." if missing else "Every planned run is in."),
     ]
     folders = {_name(run): output / run.name / CASES_FOLDER for run in reversed(runs)}
@@ -114,6 +115,11 @@ def write_comparison(
         ablations=ablation_blocks(evaluation, scores),
     )
     return f"{summary_text(evaluation)}\nwrote {output / REPORT}"
+
+
+def _start(budget: str) -> str:
+    initial = BUDGETS[budget].initial
+    return "from nothing" if initial is None else f"all going on from {initial}"
 
 
 def _name(run: Run) -> str:

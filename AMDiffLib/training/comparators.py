@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from AMDiffLib.networks.config import COMPACT, PAPER, AMDiffConfig, evenly_spaced_timesteps
 from AMDiffLib.training.ablations import ABLATIONS
-from AMDiffLib.training.config import FAST_TRAINING, PAPER_TRAINING, TrainingConfig
+from AMDiffLib.training.config import FAST_TRAINING, PAPER_TRAINING, SEGMENTATION_TRAINING, TrainingConfig
 
 AMDIFF, DENOISER, REGRESSION, DDPM = "amdiff", "denoiser", "unet", "med-ddpm"
 WITHOUT = "without-"
@@ -27,13 +27,15 @@ Configure = Callable[[AMDiffConfig, TrainingConfig], Configured]
 class Budget:
     """A model, its training and its number of steps, for AMDiff; comparators change what they change.
 
-    `ddpm_timesteps` is T of the method 'med-ddpm', which takes as many steps to draw an image.
+    `ddpm_timesteps` is T of the method 'med-ddpm', which takes as many steps to draw an image. `initial` is
+    the model that all methods go on from, None: they start from nothing.
     """
 
     model: AMDiffConfig
     training: TrainingConfig
     steps: int
     ddpm_timesteps: int
+    initial: str | None = None
 
 
 BUDGETS = {
@@ -44,6 +46,19 @@ BUDGETS = {
         training=FAST_TRAINING,
         steps=600,
         ddpm_timesteps=25,
+    ),
+    # A CPU cannot teach a segmenter from nothing once for every method and seed: what the parts bring is
+    # seen by going on from the shipped weights, with their losses and a third of the rates.
+    "continued": Budget(
+        model=replace(COMPACT, uncertainty=None),
+        training=replace(
+            FAST_TRAINING,
+            loss=SEGMENTATION_TRAINING.loss,
+            optimiser=replace(FAST_TRAINING.optimiser, denoiser_rate=1e-4, segmenter_rate=3e-4),
+        ),
+        steps=200,
+        ddpm_timesteps=25,
+        initial="amdiff-compact",
     ),
     "paper": Budget(model=PAPER, training=PAPER_TRAINING, steps=140_000, ddpm_timesteps=250),
 }
@@ -136,7 +151,8 @@ def _segmenter(kind: str, width: int | None = None) -> Configure:
 def methods_of(budget: Budget) -> dict[str, Method]:
     """Return all methods in the order of their training: what others stand on comes first.
 
-    The widths give SwinUNETR and the residual U-Net 4.7 million parameters each beside 3.4 of nnMamba.
+    The widths give SwinUNETR and the residual U-Net 4.7 million parameters each beside 3.4 of nnMamba. Of a
+    budget that goes on from other weights only the methods with the same denoiser and segmenter.
     """
     alone = {"images": False, "segments": True, "on_denoiser_of": DENOISER}
     methods = {
@@ -149,7 +165,7 @@ def methods_of(budget: Budget) -> dict[str, Method]:
         WITHOUT + name: Method(configure=change, images=True, segments=True)
         for name, change in ABLATIONS.items()
     }
-    return methods | {
+    methods |= {
         "swin-unetr": Method(configure=_segmenter("swin_unetr", 12), **alone),
         "residual-unet": Method(configure=_segmenter("residual_unet", 16), **alone),
         **{
@@ -158,3 +174,11 @@ def methods_of(budget: Budget) -> dict[str, Method]:
         },
         DDPM: Method(configure=_ddpm(budget.ddpm_timesteps), images=True, segments=False),
     }
+    if budget.initial is None:
+        return methods
+    return {name: method for name, method in methods.items() if _has_the_networks(method, budget)}
+
+
+def _has_the_networks(method: Method, budget: Budget) -> bool:
+    model, _ = method.configure(budget.model, budget.training)
+    return (model.denoiser, model.segmenter) == (budget.model.denoiser, budget.model.segmenter)

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from AMDiffLib.errors import BadInput
-from AMDiffLib.inference.weights import WEIGHTS
+from AMDiffLib.inference.weights import WEIGHTS, model_folder
 from AMDiffLib.networks.amdiff import AMDiff
 from AMDiffLib.networks.config import AMDiffConfig
 from AMDiffLib.progress import Cancellation
-from AMDiffLib.training.comparators import Budget, Method, methods_of
+from AMDiffLib.training.comparators import Budget, methods_of
 from AMDiffLib.training.dataset import Subject
 from AMDiffLib.training.export import export_run, part_of, saved_weights
 from AMDiffLib.training.run_settings import RunSettings
@@ -90,17 +90,26 @@ def train_run(
             say=say,
         ),
         subjects,
-        initial=_initial(folder, run, method, model),
+        initial=_initial(folder, run, budget, model),
         cancellation=cancellation,
     )
     trainer.run(resume=True)
     return export_run(output, output / MODEL_FOLDER)
 
 
-def _initial(folder: Path, run: Run, method: Method, model: AMDiffConfig) -> dict[str, Tensor] | None:
-    """The finished denoiser that a segmenter stands on, beside fresh weights; None for other methods."""
-    if method.on_denoiser_of is None:
+def _initial(folder: Path, run: Run, budget: Budget, model: AMDiffConfig) -> dict[str, Tensor] | None:
+    """The weights that a run starts from: those of the budget, and for a segmenter the finished denoiser that
+    it stands on; None where everything starts from nothing."""
+    method = methods_of(budget)[run.method]
+    if budget.initial is None and method.on_denoiser_of is None:
         return None
+    torch.manual_seed(run.seed)
+    weights = AMDiff(model).state_dict()
+    if budget.initial is not None:
+        shipped = saved_weights(model_folder(budget.initial))[0]
+        weights = {name: shipped[name] for name in weights}
+    if method.on_denoiser_of is None:
+        return weights
     other = Run(method=method.on_denoiser_of, seed=run.seed)
     finished = model_of(folder, other)
     if finished is None:
@@ -108,9 +117,7 @@ def _initial(folder: Path, run: Run, method: Method, model: AMDiffConfig) -> dic
             f"{run.method} stands on the denoiser of {other.name}, which is not in {folder}. Name "
             f"{other.method} in --methods too."
         )
-    torch.manual_seed(run.seed)
-    fresh = AMDiff(model).state_dict()
-    return fresh | part_of(saved_weights(finished)[0], "denoiser")
+    return weights | part_of(saved_weights(finished)[0], "denoiser")
 
 
 def _refuse_other_steps(output: Path, steps: int) -> None:
