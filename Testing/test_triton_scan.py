@@ -88,7 +88,7 @@ def test_the_kernels_compile_for_a_gpu_that_need_not_be_here(name, monkeypatch, 
         options={"num_warps": 1, "num_stages": 1},
     )
     assert compiled.asm["cubin"][:4] == b"\x7fELF"
-    # A thread holds all states of its channel: none is handed to another through shared memory.
+    # Too little for a block of states: no step rearranges them among the threads.
     assert compiled.metadata.shared < 16 * 32 * 4
 
 

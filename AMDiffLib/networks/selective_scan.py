@@ -50,7 +50,7 @@ def selective_scan(
         return _scan_on_cuda(u, delta, A, B, C, D, z, delta_bias)
     if backend == "triton":
         contiguous = (x.contiguous() for x in (u, delta, A.t(), B, C, D, z, delta_bias))
-        return _triton_scan().TritonScan.apply(*contiguous)
+        return _triton_scan().TritonScan.apply(torch.is_grad_enabled(), *contiguous)
     exact = torch.float64 if u.dtype == torch.float64 else torch.float32
     with torch.autocast(device_type=u.device.type, enabled=False):
         u, dtype = u.to(exact), u.dtype

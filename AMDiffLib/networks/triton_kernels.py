@@ -3,8 +3,8 @@
 The chunks of a sequence run side by side. Forward: `chunk_ends` runs each from a zero state, `carry` hands
 the states from chunk to chunk, `outputs` runs each again from its right state. Backward: `chunk_fronts` and
 `carry` do so in reverse for the adjoint of the state, `gradients` computes the states again, then runs back.
-A and the states lie (N, channels), so that a thread holds all states of its channel. Of the states, one in
-`KEPT` steps goes to memory. `REAL` is the type computed in.
+A and the states lie (N, channels) in memory as in the registers, so that no step rearranges them. Of the
+states, one in `KEPT` steps goes to memory. `REAL` is the type computed in.
 """
 
 # Without `from __future__ import annotations`: Triton reads `tl.constexpr` from the annotation.

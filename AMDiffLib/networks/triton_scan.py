@@ -24,14 +24,15 @@ STATES_OF_A_WARP = 16  # that its registers hold
 class TritonScan(torch.autograd.Function):
     """`selective_scan` of contiguous tensors on a GPU, each of its own type, but A is (N, channels).
 
-    For the backward pass it keeps one state in `KEPT` steps. That pass has all states of `KEPT` steps of each
-    program at hand, 64 MB with 16 states, however long the sequence.
+    `grad_enabled` is whether autograd records where this is called, which `forward` itself cannot tell. If
+    so, one state in `KEPT` steps is kept. The backward pass has all states of `KEPT` steps of each program at
+    hand, 64 MB with 16 states, however long the sequence.
     """
 
     @staticmethod
-    def forward(ctx, u, delta, A, B, C, D, z, delta_bias):
+    def forward(ctx, grad_enabled, u, delta, A, B, C, D, z, delta_bias):
         launch = _Launch.of(u, A)
-        keep = any(ctx.needs_input_grad)
+        keep = grad_enabled and any(ctx.needs_input_grad)
         y = torch.empty_like(u)
         carried, totals = launch.nothing_carried(u), launch.empty(u, launch.rows, launch.channels)
         parts = -(-launch.length // KEPT) if keep else 0
@@ -70,7 +71,7 @@ class TritonScan(torch.autograd.Function):
             part.sum(0).to(x.dtype)
             for part, x in zip((of_A, of_B, of_C, of_D, of_bias), (A, B, C, D, delta_bias), strict=True)
         )
-        return of_u, of_delta, of_A, of_B, of_C, of_D, of_z, of_bias
+        return None, of_u, of_delta, of_A, of_B, of_C, of_D, of_z, of_bias
 
 
 @dataclass(frozen=True)
