@@ -28,6 +28,7 @@ PACKAGES = (
     "slicerio",
     "mamba-ssm",
     "numba",
+    "triton",
 )
 
 
