@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from evaluation_cases import LIVER, SIDE, a_cohort, command, save_untrained_model
 
 from AMDiffLib import evaluate
 from AMDiffLib.errors import BadInput
@@ -18,61 +19,10 @@ from AMDiffLib.evaluation.cases import EvaluationCase, body_region, choose_cases
 from AMDiffLib.evaluation.gaussian import gaussian_filter
 from AMDiffLib.evaluation.scores import DEFINITIONS, CaseScorer, Score
 
-SIDE = 32
-LIVER = 2
-
-
-def a_subject(seed: int) -> dict[str, np.ndarray]:
-    """A warm cylinder with a liver that holds a lesion; the noise of the high-count image is a third."""
-    _, y, x = np.indices((SIDE, SIDE, SIDE))
-    body = (y - 15.5) ** 2 + (x - 15.5) ** 2 < 13**2
-    truth = np.where(body, 1.0, 0.0).astype(np.float32)
-    organs = np.zeros(truth.shape, np.uint8)
-    organs[8:20, 8:18, 6:16] = LIVER
-    lesions = np.zeros(truth.shape, np.uint8)
-    lesions[12:15, 12:15, 9:12] = 1
-    truth[organs == LIVER] = 2.0
-    truth[lesions > 0] = 8.0
-    random = np.random.default_rng(seed)
-
-    def noisy(sd: float) -> np.ndarray:
-        return np.clip(truth + sd * body * random.normal(size=truth.shape), 0, None).astype(np.float32)
-
-    return {
-        "low_count": noisy(0.6),
-        "high_count": noisy(0.2),
-        "truth": truth,
-        "organs": organs,
-        "lesions": lesions,
-    }
-
 
 @pytest.fixture
 def a_manifest(tmp_path) -> Path:
     return a_cohort(tmp_path, 1, 2)
-
-
-def a_cohort(folder: Path, *numbers: int, levels: tuple[int, ...] = (10,)) -> Path:
-    """Write the manifest of the subjects of these numbers, each at all levels."""
-    cases = []
-    for number in numbers:
-        entry = {"subject": f"subject-{number}", "scanner": ("vision", "mct")[number % 2]}
-        for name, array in a_subject(number).items():
-            entry[name] = f"{number}-{name}.nrrd"
-            write(folder / entry[name], array)
-        for level in levels:
-            low = f"{number}-low_count-{level}.nrrd"
-            write(folder / low, a_subject(number + 10 * level)["low_count"])
-            cases.append({**entry, "counts_percent": level, "low_count": low})
-    path = folder / "manifest.json"
-    path.write_text(json.dumps({"format": "amdiff-manifest", "version": 1, "cases": cases}))
-    return path
-
-
-def write(path: Path, array: np.ndarray) -> None:
-    image = sitk.GetImageFromArray(array)
-    image.SetSpacing((4.0, 4.0, 4.0))
-    sitk.WriteImage(image, str(path))
 
 
 @pytest.fixture
@@ -197,32 +147,8 @@ def test_an_image_on_another_grid_is_bad_input(a_manifest):
 
 @pytest.fixture
 def an_untrained_model(tmp_path) -> Path:
-    torch = pytest.importorskip("torch")
-    from AMDiffLib.inference.weights import save_model
-    from AMDiffLib.networks.amdiff import AMDiff
-    from AMDiffLib.networks.config import (
-        AMDiffConfig,
-        DenoiserConfig,
-        RevisionConfig,
-        SegmenterConfig,
-        UncertaintyConfig,
-    )
-
-    config = AMDiffConfig(
-        name="tiny",
-        denoiser=DenoiserConfig(channels=(8, 8, 8, 8), num_head_channels=8),
-        revision=RevisionConfig(channels=4, layers=1),
-        segmenter=SegmenterConfig(channels=8, blocks=1, d_state=2),
-        uncertainty=UncertaintyConfig(channels=4, layers=1),
-    )
-    torch.manual_seed(0)
-    save_model(AMDiff(config), tmp_path / "tiny")
-    return tmp_path / "tiny"
-
-
-def command(manifest: Path, model: Path, output: Path, *more: str) -> list[str]:
-    arguments = ["--manifest", str(manifest), "--model", str(model), "--output", str(output)]
-    return [*arguments, "--tile", "32", "--device", "cpu", "--steps", "1", *more]
+    pytest.importorskip("torch")
+    return save_untrained_model(tmp_path)
 
 
 def test_the_command_writes_tables_pictures_and_text(an_untrained_model, tmp_path, capsys):

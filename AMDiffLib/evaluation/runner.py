@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from AMDiffLib.errors import BadInput
 from AMDiffLib.evaluation.scores import EVERYTHING, HIGH_COUNT, LOW_COUNT, MODEL, SEGMENTS, Score
+from AMDiffLib.inference.living_process import end_with_parent
 from AMDiffLib.progress import OneOfMany, Reporter, SilentReporter
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def _run_in_processes(
     reporter.stage("evaluate", f"{len(by_subject)} subjects in {workers} processes")
     # Not forked: torch's threads do not survive that.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent) as pool:
         waiting = {pool.submit(_work, entries, options) for entries in by_subject}
         try:
             for done, future in enumerate(as_completed(waiting), start=1):

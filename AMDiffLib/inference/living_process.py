@@ -1,9 +1,11 @@
-"""Whether a process is still there."""
+"""Whether a process is still there, and an end for one whose parent is not."""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import sys
+import threading
 
 
 def process_is_alive(pid: int) -> bool:
@@ -17,6 +19,19 @@ def process_is_alive(pid: int) -> bool:
     except (PermissionError, OverflowError):
         return True
     return True
+
+
+def end_with_parent() -> None:
+    """End this process, which `multiprocessing` started, once its parent is gone, were it even killed.
+
+    A worker would otherwise finish what it is at, and then wait for more for ever.
+    """
+
+    def watch() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent watcher", daemon=True).start()
 
 
 def _process_is_alive_on_windows(pid: int) -> bool:
