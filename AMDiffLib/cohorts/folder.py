@@ -13,17 +13,16 @@ from typing import Any
 
 import SimpleITK as sitk
 
+from AMDiffLib.cohorts.cohort_files import MANIFEST, keep_settings, write_json, write_manifest
 from AMDiffLib.cohorts.conversion import ConversionSettings, ConvertedSubject, convert
 from AMDiffLib.cohorts.examination import Examination
 from AMDiffLib.command import named_error
 from AMDiffLib.errors import BadInput, Cancelled, CannotWrite, OutOfMemory, SomeFailed
 from AMDiffLib.image.nrrd_file import write_nrrd
 from AMDiffLib.progress import Reporter
-from AMDiffLib.training.manifest import MANIFEST_FORMAT, MANIFEST_VERSION
 
 DONE, UNCHANGED, FAILED = "done", "unchanged", "failed"
-MANIFEST, TABLE = "manifest.json", "cases.csv"
-_SETTINGS, _ENTRIES = "settings.json", "cases.json"
+TABLE, _ENTRIES = "cases.csv", "cases.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +56,7 @@ def convert_cohort(
         Cancelled: a stop was requested; finished subjects stay.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    _keep_settings(folder, {"layout": layout, "finding": dict(finding), **asdict(settings)})
+    keep_settings(folder, {"layout": layout, "finding": dict(finding), **asdict(settings)})
     outcomes: list[Outcome] = []
     taken: dict[str, str] = {}
     for number, examination in enumerate(examinations):
@@ -124,28 +123,6 @@ def _is_converted(folder: Path, source: str) -> bool:
     return content.get("source_fingerprint") == source
 
 
-def _keep_settings(folder: Path, settings: Mapping[str, Any]) -> None:
-    """Write the settings into a new cohort's folder, or hold them against those that are there."""
-    wanted = json.loads(json.dumps(settings, default=sorted))  # sets have no JSON
-    file = folder / _SETTINGS
-    if not file.exists():
-        if (folder / MANIFEST).exists():
-            raise BadInput(
-                f"{folder} holds a cohort that was not converted here ({_SETTINGS} is missing). Choose "
-                "another --output."
-            )
-        write_json(file, wanted)
-        return
-    found = json.loads(file.read_text(encoding="utf-8"))
-    differing = [key for key in wanted if found.get(key) != wanted[key]]
-    if differing:
-        texts = [f"{key} {found.get(key)!r} there, {wanted[key]!r} now" for key in differing]
-        raise BadInput(
-            f"{folder} holds a cohort converted with other settings ({'; '.join(texts)}). Choose another "
-            "--output, or the same settings."
-        )
-
-
 def _write_subject(folder: Path, subject: ConvertedSubject, source: str) -> None:
     own = folder / subject.subject
     own.mkdir(exist_ok=True)
@@ -186,19 +163,6 @@ def _write_manifest(folder: Path, layout: str, order: Sequence[str]) -> None:
         if entries.exists():
             cases += json.loads(entries.read_text(encoding="utf-8"))["cases"]
     write_manifest(folder / MANIFEST, cases, source=f"AMDiffLib.prepare_cohort {layout}")
-
-
-def write_manifest(path: Path, cases: Sequence[dict[str, Any]], *, source: str) -> None:
-    """Write a manifest of version 1; `source` says in words where the cases come from."""
-    content = {"format": MANIFEST_FORMAT, "version": MANIFEST_VERSION, "source": source, "cases": list(cases)}
-    write_json(path, content)
-
-
-def write_json(file: Path, content: object) -> None:
-    """Write a JSON file in one step: a reader sees the old one or the new one."""
-    partial = file.with_name(f"{file.name}.partial")
-    partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    partial.replace(file)
 
 
 def _write_table(folder: Path, outcomes: Sequence[Outcome]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from AMDiffLib.cohorts.folder import write_manifest
+from AMDiffLib.cohorts.cohort_files import write_manifest
 from AMDiffLib.errors import BadInput
 from AMDiffLib.training.manifest import IMAGES, manifest_entries
 

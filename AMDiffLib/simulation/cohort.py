@@ -11,14 +11,11 @@ from pathlib import Path
 import SimpleITK as sitk
 import torch
 
-from AMDiffLib.errors import BadInput
+from AMDiffLib.cohorts.cohort_files import MANIFEST, keep_settings, write_json, write_manifest
 from AMDiffLib.image.nrrd_file import write_nrrd
 from AMDiffLib.progress import Reporter, SilentReporter
 from AMDiffLib.simulation.ct import hounsfield
 from AMDiffLib.simulation.subject import SimulatedSubject, SimulationSettings, simulate_subjects
-
-MANIFEST_FORMAT, MANIFEST_VERSION = "amdiff-manifest", 1
-_SETTINGS_FILE = "settings.json"
 
 
 def write_cohort(
@@ -43,10 +40,10 @@ def write_cohort(
     """
     reporter = reporter or SilentReporter()
     folder.mkdir(parents=True, exist_ok=True)
-    _keep_settings(folder, settings, ct)
+    keep_settings(folder, {**asdict(settings), "ct": ct})
     indices = range(first_subject, first_subject + subjects)
     done = [index for index in indices if _entry(folder, _name(settings, index)).exists()]
-    write_manifest(folder)
+    write_cohort_manifest(folder)
     for finished, index in enumerate(done, start=1):
         reporter.progress(finished / subjects)
         yield _name(settings, index)
@@ -63,7 +60,7 @@ def write_cohort(
         for subject in simulate_subjects(settings, group, device=device, say=say):
             name = _name(settings, subject.index)
             write_subject(folder, name, subject, ct)
-            write_manifest(folder)
+            write_cohort_manifest(folder)
             finished += 1
             reporter.progress(finished / subjects)
             yield name
@@ -77,43 +74,19 @@ def _entry(folder: Path, name: str) -> Path:
     return folder / name / "cases.json"
 
 
-def _keep_settings(folder: Path, settings: SimulationSettings, ct: bool) -> None:
-    """Write the settings into a new cohort's folder, or hold them against those that are there."""
-    wanted = json.loads(json.dumps({**asdict(settings), "ct": ct}, default=str))
-    file = folder / _SETTINGS_FILE
-    if not file.exists():
-        if (folder / "manifest.json").exists():
-            raise BadInput(
-                f"{folder} holds a cohort without {_SETTINGS_FILE}, so that it cannot be continued. Choose "
-                "another --output."
-            )
-        _write_whole(file, wanted)
-        return
-    found = json.loads(file.read_text(encoding="utf-8"))
-    differing = [key for key in wanted if found.get(key) != wanted[key]]
-    if differing:
-        texts = [f"{key} {found.get(key)!r} there, {wanted[key]!r} now" for key in differing]
-        raise BadInput(
-            f"{folder} holds a cohort made with other settings ({'; '.join(texts)}). Choose another "
-            "--output, or the same settings."
-        )
-
-
-def write_manifest(folder: Path) -> None:
+def write_cohort_manifest(folder: Path) -> None:
     """Write the manifest of all subjects that lie in `folder` whole."""
     cases = [
         case
         for entry in sorted(folder.glob("*/cases.json"))
         for case in json.loads(entry.read_text(encoding="utf-8"))
     ]
-    content = {
-        "format": MANIFEST_FORMAT,
-        "version": MANIFEST_VERSION,
-        "source": "AMDiffLib.simulate: levels are shorter scans, not lower doses; a result on these cases of "
-        "a model trained on this simulator's data is a result on its own generator",
-        "cases": cases,
-    }
-    _write_whole(folder / "manifest.json", content)
+    write_manifest(
+        folder / MANIFEST,
+        cases,
+        source="AMDiffLib.simulate: levels are shorter scans, not lower doses; a result on these cases of a "
+        "model trained on this simulator's data is a result on its own generator",
+    )
 
 
 def write_subject(folder: Path, name: str, subject: SimulatedSubject, ct: bool = False) -> None:
@@ -158,10 +131,4 @@ def write_subject(folder: Path, name: str, subject: SimulatedSubject, ct: bool =
             case["nac"] = write(subject.nac[level], f"nac_{level:g}")
         cases.append(case)
     # Written last, and whole: its presence says that the subject is complete.
-    _write_whole(_entry(folder, name), cases)
-
-
-def _write_whole(file: Path, content: object) -> None:
-    partial = file.with_name(f"{file.name}.partial")
-    partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    partial.replace(file)
+    write_json(_entry(folder, name), cases)

@@ -21,7 +21,7 @@ from study_output import study_parser
 
 from AMDiffLib.image.volume import PetVolume
 from AMDiffLib.simulation.acquisition import acquire
-from AMDiffLib.simulation.cohort import write_manifest, write_subject
+from AMDiffLib.simulation.cohort import write_cohort_manifest, write_subject
 from AMDiffLib.simulation.phantom import Phantom
 from AMDiffLib.simulation.reconstruction import osem
 from AMDiffLib.simulation.scanner import SCANNERS
@@ -149,7 +149,7 @@ def main() -> None:
         effective_counts={level: measurement.effective_counts(level) for level in (*levels, high)},
     )
     write_subject(options.output, "reprojected", subject)
-    write_manifest(options.output)
+    write_cohort_manifest(options.output)
     lesion_ml = float((subject.phantom.lesions > 0).sum()) * (2 * FINE_MM) ** 3 / 1e3
     print(f"{options.output / 'manifest.json'}: lesion {lesion_ml:.1f} mL, {scan.model}")
 
