@@ -73,6 +73,11 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--workers", type=options.positive, default=1, metavar="N", help="processes (default: %(default)s)"
     )
+    evaluate.add_argument(
+        "--images-only",
+        action="store_true",
+        help="judge no lesions and organs: for trainings too short to segment",
+    )
     evaluate.add_argument("--tile", type=int, default=96, metavar="N", help="side of the tiles in voxels")
     for each in (train, evaluate):
         each.add_argument(
@@ -154,6 +159,9 @@ def _evaluate(arguments: argparse.Namespace, reporter: SilentReporter, cancellat
     from AMDiffLib.training.comparison import model_of
 
     runs = _planned(arguments)
+    if arguments.images_only:
+        methods = methods_of(BUDGETS[arguments.budget])
+        runs = [run for run in runs if methods[run.method].images]
     finished = [run for run in runs if model_of(arguments.runs, run) is not None]
     if not any(run.method == AMDIFF for run in finished):
         raise BadInput(

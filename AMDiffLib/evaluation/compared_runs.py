@@ -44,7 +44,8 @@ def judge_runs(
     scores: dict[str, dict[int, list[Score]]] = {}
     for number, run in enumerate(runs):
         method = methods[run.method]
-        wanted = {FILTERS: run == first, IMAGES: method.images, SEGMENTS: method.segments}
+        segments = method.segments and not arguments.images_only
+        wanted = {FILTERS: run == first, IMAGES: method.images, SEGMENTS: segments}
         judged = tuple(part for part, yes in wanted.items() if yes)
         model = model_of(arguments.runs, run)
         config = read_config(model)
@@ -97,6 +98,7 @@ def write_comparison(
     manifests = " ".join(map(str, arguments.manifest))
     chosen = "" if arguments.counts is None else f" --counts {arguments.counts:g}"
     chosen += "" if arguments.limit is None else f" --limit {arguments.limit}"
+    chosen += " --images-only" if arguments.images_only else ""
     common = f"--methods {arguments.methods} --seeds {arguments.seeds} --budget {arguments.budget}"
     write_report(
         output,

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from AMDiffLib.evaluation import image_tables, published, segment_tables
@@ -15,7 +15,7 @@ from AMDiffLib.evaluation.gaussian import WIDTHS_MM
 from AMDiffLib.evaluation.groups import Group
 from AMDiffLib.evaluation.non_local_means import STRENGTHS
 from AMDiffLib.evaluation.regions import WHOLE
-from AMDiffLib.evaluation.scores import DEFINITIONS, HIGH_COUNT, LOW_COUNT, NRMSE_RANGE
+from AMDiffLib.evaluation.scores import DEFINITIONS, DICE, HIGH_COUNT, LOW_COUNT, NRMSE_RANGE
 from AMDiffLib.evaluation.summary import Evaluation
 
 DENOISING, LESIONS, ORGANS, AGREEMENT = "denoising.png", "cases.png", "organs.png", "agreement.png"
@@ -71,12 +71,32 @@ def report_blocks(
         image_tables.lesion_uptake_table(evaluation, pooled),
         "In the true outlines, so that the image alone is judged.",
         *picture(DENOISING),
-        Heading(text="Table 3: segmentation"),
-        segment_tables.overlap_table(evaluation, pooled),
     ]
+    judged = any(figure.metric == DICE for _, figure in evaluation.summaries)
+    if judged:
+        blocks += _segment_blocks(evaluation, pooled, scanners, picture)
+    blocks += [Heading(text="Table 4: ablations"), *(ablations or [_NO_ABLATIONS])]
+    if judged:
+        blocks += _burden_blocks(evaluation, pooled, picture)
+    if commands:
+        blocks += [Heading(text="To repeat it"), Commands(lines=tuple(commands))]
+    if about:
+        blocks.append("; ".join(f"{name}: {value}" for name, value in about.items()) + ".")
+    blocks.append(Heading(text="Definitions"))
+    blocks += [f"`{name}`: {text}." for name, text in DEFINITIONS.items()]
+    return blocks
+
+
+def _segment_blocks(
+    evaluation: Evaluation, pooled: Group, scanners: Sequence[Group], picture: Callable[[str], list[Block]]
+) -> list[Block]:
+    """The paper's Table 3, and lesions found."""
+    blocks: list[Block] = [Heading(text="Table 3: segmentation")]
+    blocks.append(segment_tables.overlap_table(evaluation, pooled))
     for group in scanners:
         blocks += [Heading(text=group.name, level=3), segment_tables.overlap_table(evaluation, group)]
-    blocks += [
+    return [
+        *blocks,
         Heading(text="The model's segments", level=3),
         segment_tables.segment_table(evaluation, pooled),
         Heading(text="Lesions found, false and missed", level=3),
@@ -86,8 +106,14 @@ def report_blocks(
         "lesions only (autoPET's definitions).",
         *picture(LESIONS),
         *picture(ORGANS),
-        Heading(text="Table 4: ablations"),
-        *(ablations or [_NO_ABLATIONS]),
+    ]
+
+
+def _burden_blocks(
+    evaluation: Evaluation, pooled: Group, picture: Callable[[str], list[Block]]
+) -> list[Block]:
+    """MTV, TLG and SUVmean found against true, and the figures by count level and scanner."""
+    return [
         Heading(text="Burden and uptake"),
         *picture(AGREEMENT),
         segment_tables.agreement_table(evaluation, pooled),
@@ -97,13 +123,6 @@ def report_blocks(
         Heading(text="By count level and scanner"),
         segment_tables.group_table(evaluation),
     ]
-    if commands:
-        blocks += [Heading(text="To repeat it"), Commands(lines=tuple(commands))]
-    if about:
-        blocks.append("; ".join(f"{name}: {value}" for name, value in about.items()) + ".")
-    blocks.append(Heading(text="Definitions"))
-    blocks += [f"`{name}`: {text}." for name, text in DEFINITIONS.items()]
-    return blocks
 
 
 _NO_ABLATIONS = (

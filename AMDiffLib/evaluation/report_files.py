@@ -65,11 +65,7 @@ def write_report(
 
 
 def _write_pictures(folder: Path, scores: Sequence[Score], cases: Mapping[str, Path]) -> None:
-    of_model = [score for score in scores if score.method in (MODEL, HIGH_COUNT, LABELS)]
-    write_agreement_figure(folder / AGREEMENT, of_model)
     shown = ranked_cases(scores)
-    scenes = [(case, load_scene(scene_file(cases[MODEL], _name(case)))) for case in shown]
-    write_case_pictures(folder / LESIONS, scenes)
     sections = {
         case: {
             method: load_sections(sections_file(place, _name(case)))
@@ -79,7 +75,13 @@ def _write_pictures(folder: Path, scores: Sequence[Score], cases: Mapping[str, P
         for case in shown
     }
     _write_denoising(folder / DENOISING, scores, sections)
+    if not any(score.metric == DICE for score in scores):
+        return
+    scenes = [(case, load_scene(scene_file(cases[MODEL], _name(case)))) for case in shown]
+    write_case_pictures(folder / LESIONS, scenes)
     _write_organs(folder / ORGANS, scores, sections)
+    of_model = [score for score in scores if score.method in (MODEL, HIGH_COUNT, LABELS)]
+    write_agreement_figure(folder / AGREEMENT, of_model)
 
 
 def _write_denoising(

@@ -176,9 +176,13 @@ def methods_of(budget: Budget) -> dict[str, Method]:
     }
     if budget.initial is None:
         return methods
-    return {name: method for name, method in methods.items() if _has_the_networks(method, budget)}
+    return {name: method for name, method in methods.items() if _can_go_on(method, budget)}
 
 
-def _has_the_networks(method: Method, budget: Budget) -> bool:
-    model, _ = method.configure(budget.model, budget.training)
-    return (model.denoiser, model.segmenter) == (budget.model.denoiser, budget.model.segmenter)
+def _can_go_on(method: Method, budget: Budget) -> bool:
+    """Whether a method's networks are those of the budget's model, and say the same."""
+
+    def networks(model: AMDiffConfig) -> tuple:
+        return model.denoiser, model.diffusion.prediction, model.segmenter
+
+    return networks(method.configure(budget.model, budget.training)[0]) == networks(budget.model)

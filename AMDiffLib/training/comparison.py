@@ -90,14 +90,14 @@ def train_run(
             say=say,
         ),
         subjects,
-        initial=_initial(folder, run, budget, model),
+        initial=initial_weights(folder, run, budget, model),
         cancellation=cancellation,
     )
     trainer.run(resume=True)
     return export_run(output, output / MODEL_FOLDER)
 
 
-def _initial(folder: Path, run: Run, budget: Budget, model: AMDiffConfig) -> dict[str, Tensor] | None:
+def initial_weights(folder: Path, run: Run, budget: Budget, model: AMDiffConfig) -> dict[str, Tensor] | None:
     """The weights that a run starts from: those of the budget, and for a segmenter the finished denoiser that
     it stands on; None where everything starts from nothing."""
     method = methods_of(budget)[run.method]
