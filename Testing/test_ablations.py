@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_cases import TINY_MODEL, TINY_TRAINING, command, weights_of, write_cohort, write_config
+from training_cases import (
+    TINY_MODEL,
+    TINY_TRAINING,
+    command,
+    two_patches,
+    weights_of,
+    write_cohort,
+    write_config,
+)
 
 from AMDiffLib import train
 from AMDiffLib.networks.amdiff import AMDiff
@@ -23,13 +31,7 @@ PARTS = {"denoiser", "revision", "segmenter", "uncertainty"}
 
 @pytest.fixture(scope="module")
 def a_batch() -> Batch:
-    generator = torch.Generator().manual_seed(1)
-    high = 5.0 * torch.rand(2, 1, 16, 16, 16, generator=generator)
-    organs = torch.zeros(2, 16, 16, 16, dtype=torch.uint8)
-    organs[:, :8] = 2
-    lesions = torch.zeros_like(organs)
-    lesions[:, 10:13, 6:9, 6:9] = 1
-    return Batch(low_count=high + 1.0, high_count=high, organs=organs, lesions=lesions, origins=("a", "b"))
+    return two_patches(slice(10, 13))
 
 
 def a_model(config: AMDiffConfig = TINY_MODEL) -> AMDiff:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
+from evaluation_cases import a_score
 from scipy import stats
 
 from AMDiffLib.evaluation.agreement import Pairs, agree, pairs_of, regression
@@ -18,20 +18,6 @@ from AMDiffLib.evaluation.scores import Score
 from AMDiffLib.evaluation.summary import evaluate_scores
 
 EVERYTHING = Group(counts_percent=None, scanner=None)
-
-
-def a_score(value: float, **others: object) -> Score:
-    plain = Score(
-        subject="a",
-        scanner="mct",
-        counts_percent=10.0,
-        method="model",
-        metric="nrmse_range",
-        region="liver",
-        reference="high_count",
-        value=value,
-    )
-    return replace(plain, **others)
 
 
 def test_groups_are_every_level_and_scanner_apart_and_pooled():

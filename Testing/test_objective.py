@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from training_cases import two_patches
 
 from AMDiffLib.networks.amdiff import AMDiff
 from AMDiffLib.networks.config import COMPACT, DenoiserConfig, DiffusionConfig, SegmenterConfig
@@ -36,13 +37,7 @@ def a_model(**diffusion) -> AMDiff:
 
 @pytest.fixture
 def a_batch() -> Batch:
-    generator = torch.Generator().manual_seed(1)
-    high = 5.0 * torch.rand(2, 1, 16, 16, 16, generator=generator)
-    organs = torch.zeros(2, 16, 16, 16, dtype=torch.uint8)
-    organs[:, :8] = 2
-    lesions = torch.zeros_like(organs)
-    lesions[:, 6:9, 6:9, 6:9] = 1
-    return Batch(low_count=high + 1.0, high_count=high, organs=organs, lesions=lesions, origins=("a", "b"))
+    return two_patches(slice(6, 9))
 
 
 def test_few_step_training_meets_each_of_the_samplers_timesteps_equally_often():

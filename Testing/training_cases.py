@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
+import torch
 from torch import Tensor
 
 from AMDiffLib.networks.config import COMPACT, PAPER, AMDiffConfig, DenoiserConfig, SegmenterConfig
 from AMDiffLib.training.checkpoint import load_tensors
 from AMDiffLib.training.config import FAST_TRAINING, OptimiserConfig, TrainingConfig
+from AMDiffLib.training.patch_sampling import Batch
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -75,6 +77,16 @@ def write_config(
     path = folder / f"{model.name}.json"
     path.write_text(json.dumps({"model": model.to_dict(), "training": training.to_dict()}))
     return path
+
+
+def two_patches(lesion_slices: slice) -> Batch:
+    """Two patches of noise whose lower half is liver, with a cube of lesion at these slices."""
+    high = 5.0 * torch.rand(2, 1, 16, 16, 16, generator=torch.Generator().manual_seed(1))
+    organs = torch.zeros(2, 16, 16, 16, dtype=torch.uint8)
+    organs[:, :8] = 2
+    lesions = torch.zeros_like(organs)
+    lesions[:, lesion_slices, 6:9, 6:9] = 1
+    return Batch(low_count=high + 1.0, high_count=high, organs=organs, lesions=lesions, origins=("a", "b"))
 
 
 def command(manifest: Path, config: Path, output: Path, *more: str, steps: int = 6) -> list[str]:
