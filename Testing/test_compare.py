@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from evaluation_cases import a_score
 from training_cases import TINY_MODEL, TINY_TRAINING, write_cohort
 
 from AMDiffLib import compare
@@ -182,23 +183,12 @@ def test_all_finished_methods_are_judged_on_one_cohort(finished, tiny_budget, tm
     assert "://" not in page
 
 
-def a_score(value: float, **others: object) -> Score:
-    plain = Score(
-        subject="a",
-        scanner="mct",
-        counts_percent=10.0,
-        method="model",
-        metric="dice",
-        region="lesion",
-        reference="labels",
-        value=value,
-    )
-    return replace(plain, **others)
-
-
 def seeds_of(method: str, values: dict[int, list[float]]) -> dict[int, list[Score]]:
     return {
-        seed: [a_score(value, method=method, subject=str(n)) for n, value in enumerate(of_people)]
+        seed: [
+            a_score(value, method=method, subject=str(n), metric="dice", region="lesion", reference="labels")
+            for n, value in enumerate(of_people)
+        ]
         for seed, of_people in values.items()
     }
 
