@@ -23,7 +23,10 @@ from AMDiffLib.networks.amdiff import AMDiff
 from AMDiffLib.networks.config import DiffusionConfig, SegmenterConfig
 from AMDiffLib.networks.segmenters import make_segmenter
 from AMDiffLib.training import comparators
+from AMDiffLib.training import comparison as comparison_runs
 from AMDiffLib.training.comparators import BUDGETS, STEPS, Budget, methods_of
+from AMDiffLib.training.comparison import Run
+from AMDiffLib.training.export import saved_weights
 from AMDiffLib.training.objective import draw_timesteps, noisy_start
 
 METHODS = ("amdiff", "denoiser", "unet", "nnmamba", "denoiser-2", "med-ddpm", "without-revision")
@@ -88,6 +91,23 @@ def test_more_steps_fall_evenly_from_the_one_that_amdiff_takes():
         assert sorted(set(drawn.tolist()), reverse=True) == list(steps)
     # A model that is published with ancestral sampling is given the same few steps.
     assert configured("denoiser-8", BUDGETS["paper"])[0].diffusion.prediction == "x0"
+
+
+def test_methods_that_go_on_from_other_weights_start_with_them(tmp_path, tiny_budget, monkeypatch):
+    write_cohort(tmp_path)
+    assert train(tmp_path, "--methods", "amdiff", "--seeds", "0") == 0
+    before = tmp_path / "runs" / "amdiff-seed0" / "model"
+    continued = replace(TINY, initial=str(before), steps=1)
+    monkeypatch.setitem(comparators.BUDGETS, "continued", continued)
+    assert not {"swin-unetr", "without-res-mamba", "med-ddpm"} & methods_of(continued).keys()
+    initial = saved_weights(before)[0]
+    for name in ("amdiff", "without-revision"):
+        run = Run(method=name, seed=3)
+        weights = comparison_runs.initial_weights(tmp_path, run, continued, configured(name, continued)[0])
+        assert all(torch.equal(tensor, initial[key]) for key, tensor in weights.items())
+    arguments = ("--methods", "without-revision", "--seeds", "0", "--budget", "continued")
+    assert train(tmp_path, *arguments, "--output", str(tmp_path / "more")) == 0
+    assert train(tmp_path, "--methods", "swin-unetr", "--budget", "continued") == BadInput.exit_code
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +201,22 @@ def test_all_finished_methods_are_judged_on_one_cohort(finished, tiny_budget, tm
     for text in ("1, regression", "1, from the low-count image", "2, from the low-count", "3, from noise"):
         assert text in passes
     assert "://" not in page
+
+
+def test_images_alone_are_judged_where_segments_would_be_worthless(finished, tiny_budget, tmp_path):
+    arguments = ["evaluate", "--manifest", str(finished / "manifest.json"), "--runs", str(finished / "runs")]
+    arguments += ["--output", str(tmp_path), "--tile", "32", "--counts", "10", "--limit", "1"]
+    arguments += ["--device", "cpu", "--threads", "1", "--seeds", "0", "--images-only"]
+    assert compare.main([*arguments, "--methods", "amdiff,nnmamba,without-revision"]) == 0
+    with (tmp_path / "seeds.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["method"] for row in rows} == {"model", "without-revision"}
+    assert "dice" not in {row["metric"] for row in rows}
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Table 2" in page
+    assert "Table 4" in page
+    assert "Table 3" not in page
+    assert page.count("data:image/png;base64,") == 1
 
 
 def seeds_of(method: str, values: dict[int, list[float]]) -> dict[int, list[Score]]:
