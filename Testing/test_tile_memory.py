@@ -40,11 +40,11 @@ def a_large_patient():
 
 
 def a_run(tile: int, monkeypatch, free_mb: int | None):
-    """The tiny model on a patient of 48 x 48 x 80 voxels, with so much memory free."""
+    """The tiny model on a small patient, with so much memory free."""
     free = None if free_mb is None else free_mb * MEGABYTE
     monkeypatch.setattr(tiled_model, "free_memory", lambda device: free)
     reporter = SilentReporter()
-    volume = a_patient((80, 36, 44))
+    volume = a_patient((48, 36, 44))
     result = denoise_and_segment(
         volume, a_tiny_model(), steps=None, seed=0, device="cpu", tile=tile, reporter=reporter
     )

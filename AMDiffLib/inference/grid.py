@@ -89,12 +89,12 @@ class ModelGrid:
         whole = np.zeros(self.body.shape, dtype=np.float32)
         whole[self.box] = self._without_padding(cropped)
         whole[~self.body] = 0.0
-        if not self.resampled:
-            return np.maximum(whole, 0.0)
-        image = sitk.GetImageFromArray(whole)
-        image.CopyInformation(self.image)
-        found = onto_grid(image, self.reference, interpolator)
-        return np.maximum(sitk.GetArrayFromImage(found), 0.0).astype(np.float32)
+        if self.resampled:
+            image = sitk.GetImageFromArray(whole)
+            image.CopyInformation(self.image)
+            whole = sitk.GetArrayFromImage(onto_grid(image, self.reference, interpolator))
+        # In place: arrays of the size of the scan are what takes most memory.
+        return np.maximum(whole, 0.0, out=whole)
 
     def classes_on_input_grid(
         self, probabilities: np.ndarray, lesion_threshold: float

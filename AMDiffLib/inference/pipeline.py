@@ -114,13 +114,16 @@ def denoise_and_segment(
     reporter.check_cancelled()
     reporter.stage("restore")
     with clock("restore"):
-        denoised_suv = grid.suv_on_input_grid(revised.numpy())
-        sd_suv = None if sd is None else grid.sd_on_input_grid(sd.numpy())
+        # The probabilities go first, as they take the most memory.
         if probabilities is None:
-            lesions, organs = (np.zeros(denoised_suv.shape, dtype) for dtype in (bool, np.uint8))
+            lesions, organs = (np.zeros(volume.suv.shape, dtype) for dtype in (bool, np.uint8))
         else:
             lesions, organs = grid.classes_on_input_grid(probabilities.numpy(), lesion_threshold)
             organs = without_stray_parts(organs)
+        del probabilities, low_count
+        denoised_suv = grid.suv_on_input_grid(revised.numpy())
+        del revised
+        sd_suv = None if sd is None else grid.sd_on_input_grid(sd.numpy())
     details = {
         "sampler": diffusion.sampler,
         "start": diffusion.start,
