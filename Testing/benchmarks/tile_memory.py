@@ -4,8 +4,8 @@
 
 Each network computes one tile in a process of its own (forked, so that the packages are loaded once), on one
 thread; the growth of its resident memory from before the network to the peak is fitted with a line over the
-tile's voxels. The line's slope and start are
-the constants of `AMDiffLib/inference/tile_memory.py`.
+tile's voxels. The constants of `AMDiffLib/inference/tile_memory.py` lie above all that is measured so, and
+above the growth of the address space, which is in the JSON beside it.
 About five minutes on an idle core.
 """
 
