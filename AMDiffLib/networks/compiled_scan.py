@@ -19,14 +19,19 @@ WIDEST_BLOCK = 128
 
 
 class CompiledScan(torch.autograd.Function):
-    """`selective_scan` of contiguous float32 or float64 tensors on the CPU, but A is (N, channels)."""
+    """`selective_scan` of contiguous float32 or float64 tensors on the CPU, but A is (N, channels).
+
+    `grad_enabled` is whether autograd records where this is called, which `forward` itself cannot tell: the
+    weights ask for gradients in inference too.
+    """
 
     @staticmethod
-    def forward(ctx, u, delta, A, B, C, D, z, delta_bias):
+    def forward(ctx, grad_enabled, u, delta, A, B, C, D, z, delta_bias):
         tensors = (u, delta, A, B, C, D, z, delta_bias)
         arrays = _Arrays(*tensors)
         # The states are kept for a backward pass only.
-        chunks = -(-arrays.length // scan_kernels.CHUNK) if any(ctx.needs_input_grad) else 0
+        recorded = grad_enabled and any(ctx.needs_input_grad)
+        chunks = -(-arrays.length // scan_kernels.CHUNK) if recorded else 0
         y = torch.empty_like(u)
         starts = u.new_empty(arrays.batch, chunks, *arrays.A.shape)
         y_blocks, kept = arrays.blocks_of(y), starts.numpy()
@@ -68,7 +73,7 @@ class CompiledScan(torch.autograd.Function):
                 )
 
         _in_threads(scan, arrays.batch, arrays.blocks)
-        return of_u, of_delta, of_A.sum(0), of_B.sum(0), of_C.sum(0), of_D.sum(0), of_z, of_bias.sum(0)
+        return None, of_u, of_delta, of_A.sum(0), of_B.sum(0), of_C.sum(0), of_D.sum(0), of_z, of_bias.sum(0)
 
 
 class _Arrays:
