@@ -23,24 +23,14 @@ if __package__ in (None, ""):  # started by its file name, as Slicer does
 from AMDiffLib import command, options
 from AMDiffLib.cancellation import stop_on_signals
 from AMDiffLib.errors import BadInput
+from AMDiffLib.evaluate import PACKAGES as EVALUATION_PACKAGES
 from AMDiffLib.progress import Cancellation, ConsoleReporter, SilentReporter
 from AMDiffLib.training.comparators import AMDIFF, BUDGETS, methods_of
 
 if TYPE_CHECKING:
     from AMDiffLib.training.comparison import Run
 
-PACKAGES = (
-    "numpy",
-    "SimpleITK",
-    "scipy",
-    "torch",
-    "monai",
-    "einops",
-    "safetensors",
-    "matplotlib",
-    "tqdm",
-    "skimage",
-)
+PACKAGES = (*EVALUATION_PACKAGES, "einops")
 
 
 def parser() -> argparse.ArgumentParser:
