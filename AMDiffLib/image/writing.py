@@ -105,19 +105,20 @@ def write_segmentation(
             _segment(LESION, lesion_instances == n, n, len(layers), f"lesion_{n}", f"Lesion {n}")
             for n in numbers
         ]
-        layers.append(np.maximum(lesion_instances, 0))
+        layers.append(lesion_instances)
     if found:
         segments += [
             _segment(organ, organs == organ.label, organ.label, len(layers), organ.name, organ.name)
             for organ in found
         ]
-        layers.append(np.where(np.isin(organs, [organ.label for organ in found]), organs, 0))
+        layers.append(organs)
 
     # Slicer's axes are (layer, x, y, z) with the layer fastest in memory; a single layer has no such axis.
     value_type = np.uint8 if max(numbers, default=0) <= np.iinfo(np.uint8).max else np.uint16
     voxels = np.zeros((max(1, len(layers)), *shape[::-1]), value_type, order="F")
     for layer, values in enumerate(layers):
-        voxels[layer] = values.T
+        known = [segment["labelValue"] for segment in segments if segment["layer"] == layer]
+        np.copyto(voxels[layer], values.T, casting="unsafe", where=np.isin(values.T, known))
     content = {
         "voxels": voxels if len(layers) > 1 else voxels[0],
         "ijkToLPS": _index_to_lps(volume),

@@ -23,6 +23,7 @@ from AMDiffLib.progress import Reporter
 # in which they run.
 STEP_COST = {"denoise": 1.0, "revise": 0.25, "uncertainty": 0.25, "segment": 2.2}
 TILES_AT_ONCE_ON_GPU = 4
+_SMALLER = "This is slower, and figures can differ slightly from those of larger tiles."
 
 Sampler = Callable[[Callable[[Tensor, int], Tensor]], Tensor]
 
@@ -182,8 +183,8 @@ class TiledModel:
             if not self._make_smaller(tile, batch):
                 raise self._out_of_memory(needed, tried)
             self._reporter.warning(
-                f"Memory ran out; going on with {self._batch} tile(s) of {self._tile} voxels at once, which "
-                "is slower."
+                f"Memory ran out; going on with {self._batch} tile(s) of {self._tile} voxels at once. "
+                f"{_SMALLER}"
             )
 
     def _largest_that_fits(self, stage: str, *, cubes: bool) -> tuple[Tiling, int, int]:
@@ -210,7 +211,7 @@ class TiledModel:
             self._told_tile = tile
             self._reporter.warning(
                 f"Only {_megabytes(free)} of memory are free: tiles of {tile} voxels instead of "
-                f"{self._tile}, which is slower."
+                f"{self._tile}. {_SMALLER}"
             )
         return tiling, tile, batch
 
