@@ -85,15 +85,18 @@ def passes_blocks(folder: Path, scores: Sequence[Score], passes: Mapping[str, in
     for metric, region, _, digits in _MEASURES:
         own = values(HIGH_COUNT, metric, region, LABELS)
         reference.append(cells.number(statistics.fmean(own.values()), digits) if own else cells.NONE)
-    _write_curves(folder / PICTURE, shown, passes, values)
-    return [
+    blocks: list[Block] = [
         Heading(text="Passes of the network"),
         table(["passes", *(title for *_, title, _ in _MEASURES)], [*rows, reference]),
         "The denoiser's network alone, trained anew for each number of steps with one budget. Means over "
         "people; p: Wilcoxon's signed-rank test against one pass from the low-count image. Lesions in their "
         "true outlines, where the error of SUVmean is that of TLG.",
-        Picture(path=folder / PICTURE, caption="The same with 95 % bootstrap intervals over people."),
     ]
+    if len({passes[method] for method in shown}) > 1:
+        _write_curves(folder / PICTURE, shown, passes, values)
+        caption = "The same with 95 % bootstrap intervals over people."
+        blocks.append(Picture(path=folder / PICTURE, caption=caption))
+    return blocks
 
 
 def _write_curves(path: Path, shown: Sequence[str], passes: Mapping[str, int], values: Values) -> None:
