@@ -196,7 +196,7 @@ def test_all_finished_methods_are_judged_on_one_cohort(finished, tiny_budget, tm
         "not comparable one to one",
     ):
         assert text in page
-    assert page.count("data:image/png;base64,") == 5
+    assert page.count("data:image/webp;base64,") == 5
     passes = page[page.index("Passes of the network") :]
     for text in ("1, regression", "1, from the low-count image", "2, from the low-count", "3, from noise"):
         assert text in passes
@@ -216,7 +216,7 @@ def test_images_alone_are_judged_where_segments_would_be_worthless(finished, tin
     assert "Table 2" in page
     assert "Table 4" in page
     assert "Table 3" not in page
-    assert page.count("data:image/png;base64,") == 1
+    assert page.count("data:image/webp;base64,") == 1
 
 
 def seeds_of(method: str, values: dict[int, list[float]]) -> dict[int, list[Score]]:

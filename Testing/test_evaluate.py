@@ -158,7 +158,7 @@ def test_the_command_writes_tables_pictures_and_text(an_untrained_model, tmp_pat
     for picture in ("agreement.png", "cases.png", "denoising.png", "organs.png"):
         assert (output / picture).stat().st_size > 10_000
     page = (output / "report.html").read_text(encoding="utf-8")
-    assert page.count("data:image/png;base64,") == 4
+    assert page.count("data:image/webp;base64,") == 4
     assert f"python -m AMDiffLib.evaluate --manifest {manifest}" in page
     assert "best non-local means" in page
     rows = rows_of(output / "evaluation.csv")

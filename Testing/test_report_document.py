@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import base64
+import io
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from AMDiffLib.evaluation.document import Commands, Heading, Picture, as_markdown, as_text, table
 from AMDiffLib.evaluation.html_page import as_html
 
-PNG = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-)
+RAMP = np.linspace(0, 255, 24 * 40).reshape(24, 40).astype(np.uint8)
 
 
 class Reader(HTMLParser):
@@ -60,7 +61,7 @@ def blocks(picture: Path) -> list:
 @pytest.fixture
 def a_picture(tmp_path) -> Path:
     path = tmp_path / "picture.png"
-    path.write_bytes(PNG)
+    Image.fromarray(RAMP).save(path)
     return path
 
 
@@ -72,7 +73,9 @@ def test_the_page_holds_its_tables_and_pictures_and_asks_for_nothing_else(a_pict
     assert reader.rows == [["region", "model", "paper"], ["liver", "0.08 < 0.1", "0.091"], ["lung", "-", "-"]]
     sources = [value for name, value in reader.attributes if name in ("src", "href")]
     assert sources[0] == "#table-2-denoising"
-    assert base64.b64decode(sources[1].removeprefix("data:image/png;base64,")) == PNG
+    shown = Image.open(io.BytesIO(base64.b64decode(sources[1].removeprefix("data:image/webp;base64,"))))
+    assert shown.format == "WEBP"
+    assert np.abs(np.asarray(shown.convert("L"), int) - RAMP).mean() < 2.0
     assert not re.search(r"https?:|<script|@import|url\(", page)
     assert "<em>0.091</em>" in page
     assert "<pre>python -m one\npython -m two &lt;file&gt;</pre>" in page

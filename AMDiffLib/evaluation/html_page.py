@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import html
+import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from AMDiffLib.evaluation.document import Block, Commands, Heading, Picture, Table
 
+_QUALITY = 90
 _STYLE = """
 :root { color-scheme: light; }
 body { font: 15px/1.5 system-ui, "Segoe UI", Helvetica, Arial, sans-serif; color: #1b1f24; background: #fff;
@@ -92,10 +94,15 @@ def _table(block: Table) -> str:
 
 
 def _picture(path: Path, caption: str) -> str:
-    content = base64.b64encode(path.read_bytes()).decode("ascii")
+    from PIL import Image
+
+    small = io.BytesIO()  # a fifth of the PNG, which stays beside the page
+    with Image.open(path) as image:
+        image.convert("RGB").save(small, "WEBP", quality=_QUALITY, method=6)
+    content = base64.b64encode(small.getvalue()).decode("ascii")
     text = html.escape(caption)
     return (
-        f'<figure><img alt="{text}" src="data:image/png;base64,{content}">'
+        f'<figure><img alt="{text}" src="data:image/webp;base64,{content}">'
         f"<figcaption>{_inline(caption)}</figcaption></figure>"
     )
 

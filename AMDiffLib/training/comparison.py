@@ -100,24 +100,25 @@ def train_run(
 def initial_weights(folder: Path, run: Run, budget: Budget, model: AMDiffConfig) -> dict[str, Tensor] | None:
     """The weights that a run starts from: those of the budget, and for a segmenter the finished denoiser that
     it stands on; None where everything starts from nothing."""
-    method = methods_of(budget)[run.method]
-    if budget.initial is None and method.on_denoiser_of is None:
+    on_denoiser_of = methods_of(budget)[run.method].on_denoiser_of
+    if budget.initial is None and on_denoiser_of is None:
         return None
+    denoiser = {}
+    if on_denoiser_of is not None:
+        other = Run(method=on_denoiser_of, seed=run.seed)
+        finished = model_of(folder, other)
+        if finished is None:
+            raise BadInput(
+                f"{run.method} stands on the denoiser of {other.name}, which is not in {folder}. Name "
+                f"{other.method} in --methods too."
+            )
+        denoiser = part_of(saved_weights(finished)[0], "denoiser")
     torch.manual_seed(run.seed)
     weights = AMDiff(model).state_dict()
     if budget.initial is not None:
         shipped = saved_weights(model_folder(budget.initial))[0]
         weights = {name: shipped[name] for name in weights}
-    if method.on_denoiser_of is None:
-        return weights
-    other = Run(method=method.on_denoiser_of, seed=run.seed)
-    finished = model_of(folder, other)
-    if finished is None:
-        raise BadInput(
-            f"{run.method} stands on the denoiser of {other.name}, which is not in {folder}. Name "
-            f"{other.method} in --methods too."
-        )
-    return weights | part_of(saved_weights(finished)[0], "denoiser")
+    return weights | denoiser
 
 
 def _refuse_other_steps(output: Path, steps: int) -> None:
