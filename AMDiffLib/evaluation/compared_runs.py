@@ -89,7 +89,7 @@ def write_comparison(
     passes = {run.method: _passes(arguments, run) for run in runs}
     findings = [
         *finding_blocks(evaluation, scores),
-        *passes_blocks(output, together, passes),
+        *passes_blocks(output, scores, passes),
         f"Budget '{arguments.budget}': {', '.join(map(str, steps))} optimiser steps of each training, "
         f"{_start(arguments.budget)}. "
         + (f"Not trained, and left out: {', '.join(missing)}." if missing else "Every planned run is in."),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from AMDiffLib.evaluation import cells
+from AMDiffLib.evaluation.comparison import SeedScores, mean_over_seeds
 from AMDiffLib.evaluation.document import Block, Heading, Picture, table
 from AMDiffLib.evaluation.groups import Figure, by_subject
 from AMDiffLib.evaluation.methods import BY_PASSES
@@ -23,8 +24,8 @@ from AMDiffLib.evaluation.scores import (
     LESION_SUV_ERRORS,
     LIVER_NOISE,
     LIVER_TEXTURE,
+    MODEL,
     NRMSE_MEAN,
-    Score,
 )
 from AMDiffLib.evaluation.summary import pair_subjects
 from AMDiffLib.training.comparators import DDPM, DENOISER
@@ -55,16 +56,21 @@ Values = Callable[[str, str, str, str], dict[str, float]]
 """Subject -> value, of a method, a metric, a region and a reference."""
 
 
-def passes_blocks(folder: Path, scores: Sequence[Score], passes: Mapping[str, int]) -> list[Block]:
+def passes_blocks(folder: Path, scores: SeedScores, passes: Mapping[str, int]) -> list[Block]:
     """Return the section, and write its picture to `folder`; nothing for fewer than two methods.
 
-    `scores`: one a case and figure, means over seeds; `passes`: of each method judged.
+    `scores` by method and seed, of which those seeds count that all these methods have; `passes` of each
+    method judged.
     """
     shown = [method for method in BY_PASSES if method in passes]
     if len(shown) < 2:
         return []
     shown.sort(key=lambda method: (passes[method], list(BY_PASSES).index(method)))
-    figures = by_subject(scores)
+    seeds = sorted(set.intersection(*(set(scores[method]) for method in shown)))
+    if not seeds:
+        return []
+    alike = {method: {seed: scores[method][seed] for seed in seeds} for method in shown}
+    figures = by_subject(mean_over_seeds({MODEL: scores[MODEL]} | alike))
 
     def values(method: str, metric: str, region: str, reference: str) -> dict[str, float]:
         found = Figure(method=method, metric=metric, region=region, reference=reference)
@@ -88,9 +94,10 @@ def passes_blocks(folder: Path, scores: Sequence[Score], passes: Mapping[str, in
     blocks: list[Block] = [
         Heading(text="Passes of the network"),
         table(["passes", *(title for *_, title, _ in _MEASURES)], [*rows, reference]),
-        "The denoiser's network alone, trained anew for each number of steps with one budget. Means over "
-        "people; p: Wilcoxon's signed-rank test against one pass from the low-count image. Lesions in their "
-        "true outlines, where the error of SUVmean is that of TLG.",
+        "The denoiser's network alone, trained for each number of steps with one budget, "
+        f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}. Means over people; p: "
+        "Wilcoxon's signed-rank test against one pass from the low-count image. Lesions in their true "
+        "outlines, where the error of SUVmean is that of TLG.",
     ]
     if len({passes[method] for method in shown}) > 1:
         _write_curves(folder / PICTURE, shown, passes, values)
