@@ -78,32 +78,6 @@ def a_score(value: float, **others: object) -> Score:
     return replace(plain, **others)
 
 
-def save_untrained_model(folder: Path) -> Path:
-    """Save a tiny model with an uncertainty head in a folder, and return where it is."""
-    import torch
-
-    from AMDiffLib.inference.weights import save_model
-    from AMDiffLib.networks.amdiff import AMDiff
-    from AMDiffLib.networks.config import (
-        AMDiffConfig,
-        DenoiserConfig,
-        RevisionConfig,
-        SegmenterConfig,
-        UncertaintyConfig,
-    )
-
-    config = AMDiffConfig(
-        name="tiny",
-        denoiser=DenoiserConfig(channels=(8, 8, 8, 8), num_head_channels=8),
-        revision=RevisionConfig(channels=4, layers=1),
-        segmenter=SegmenterConfig(channels=8, blocks=1, d_state=2),
-        uncertainty=UncertaintyConfig(channels=4, layers=1),
-    )
-    torch.manual_seed(0)
-    save_model(AMDiff(config), folder / "tiny")
-    return folder / "tiny"
-
-
 def command(manifest: Path, model: Path, output: Path, *more: str) -> list[str]:
     arguments = ["--manifest", str(manifest), "--model", str(model), "--output", str(output)]
     return [*arguments, "--tile", "32", "--device", "cpu", "--steps", "1", *more]

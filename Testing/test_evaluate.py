@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from evaluation_cases import LIVER, SIDE, a_cohort, command, save_untrained_model
+from evaluation_cases import LIVER, SIDE, a_cohort, command
+from small_cases import saved_tiny_model
 
 from AMDiffLib import evaluate
 from AMDiffLib.errors import BadInput
@@ -148,7 +149,7 @@ def test_an_image_on_another_grid_is_bad_input(a_manifest):
 @pytest.fixture
 def an_untrained_model(tmp_path) -> Path:
     pytest.importorskip("torch")
-    return save_untrained_model(tmp_path)
+    return saved_tiny_model(tmp_path / "tiny", uncertainty=True)
 
 
 def test_the_command_writes_tables_pictures_and_text(an_untrained_model, tmp_path, capsys):

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from evaluation_cases import a_cohort, command, save_untrained_model
+from evaluation_cases import a_cohort, command
+from small_cases import saved_tiny_model
 from training_cases import environment
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds the processes in /proc")
@@ -40,7 +41,7 @@ def becomes_true(condition: Callable[[], bool], *, within_s: float) -> bool:
 
 def test_workers_end_with_a_parent_that_is_killed(tmp_path):
     pytest.importorskip("torch")
-    model = save_untrained_model(tmp_path)
+    model = saved_tiny_model(tmp_path / "tiny", uncertainty=True)
     arguments = command(a_cohort(tmp_path, 1, 2), model, tmp_path / "out", "--threads", "1")
     parent = subprocess.Popen(
         [sys.executable, "-m", "AMDiffLib.evaluate", *arguments, "--workers", "2"],

@@ -23,7 +23,7 @@ PANELS = (
     ("suv_mean", "aorta", HIGH_COUNT, "Aorta SUVmean", "g/mL"),
 )
 # Okabe and Ito's palette, which colour-blind readers tell apart; and a mark of its own for each level.
-_COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _MARKS = ("o", "s", "^", "D", "v", "P")
 _WIDE_SPREAD = 50.0
 
@@ -81,7 +81,7 @@ def _points(axes: Axes, of_level: dict[float, Pairs], *, difference: bool) -> No
             x,
             y,
             s=26,
-            color=_COLOURS[number % len(_COLOURS)],
+            color=COLOURS[number % len(COLOURS)],
             marker=_MARKS[number % len(_MARKS)],
             alpha=0.75,
             linewidths=0,
@@ -112,7 +112,7 @@ def _regression(axes: Axes, of_level: dict[float, Pairs], pooled: Pairs, found: 
         text = f"y = {found.slope:.2f} x {found.intercept:+.2f}\nR² = {found.r_squared:.2f}\n{text}"
     # Below the identity, where a model that marks too much leaves room.
     axes.text(0.97, 0.04, text, transform=axes.transAxes, ha="right", va="bottom", fontsize=9)
-    _tidy(axes)
+    tidy_axes(axes)
 
 
 def _bland_altman(axes: Axes, of_level: dict[float, Pairs], found: Agreement, unit: str) -> None:
@@ -148,7 +148,7 @@ def _bland_altman(axes: Axes, of_level: dict[float, Pairs], found: Agreement, un
         axes.set_xlim(0.0, means.max() * 1.3)
     axes.set_xlabel(f"mean of true and found ({unit})")
     axes.set_ylabel(f"found - true ({unit})")
-    _tidy(axes)
+    tidy_axes(axes)
 
 
 def _padded(values: np.ndarray) -> tuple[float, float]:
@@ -161,7 +161,8 @@ def _size(found: Agreement) -> str:
     return f"{found.n} case{'' if found.n == 1 else 's'}, {found.subjects} {people}"
 
 
-def _tidy(axes: Axes) -> None:
+def tidy_axes(axes: Axes) -> None:
+    """Leave out the lines above and on the right; small numbers."""
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     axes.tick_params(labelsize=8.5)

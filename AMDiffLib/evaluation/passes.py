@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from AMDiffLib.evaluation import cells
+from AMDiffLib.evaluation.agreement_figure import COLOURS, tidy_axes
 from AMDiffLib.evaluation.comparison import SeedScores, mean_over_seeds
 from AMDiffLib.evaluation.document import Block, Heading, Picture, table
 from AMDiffLib.evaluation.groups import Figure, by_subject
@@ -43,13 +44,7 @@ _MEASURES = (
     (LIVER_NOISE, "liver", "noise in the liver, %", 1),
     (LIVER_TEXTURE, "liver", "correlation of neighbours, liver", 3),
 )
-# Okabe and Ito's palette, which colour-blind readers tell apart.
-_KINDS = dict(
-    zip(
-        dict.fromkeys(BY_PASSES.values()), (("s", "#D55E00"), ("o", "#0072B2"), ("^", "#009E73")), strict=True
-    )
-)
-
+_KINDS = dict(zip(dict.fromkeys(BY_PASSES.values()), zip("so^", COLOURS, strict=False), strict=True))
 _FAR_OFF = 3.0  # of the span of the others
 
 Values = Callable[[str, str, str, str], dict[str, float]]
@@ -138,8 +133,7 @@ def _write_curves(path: Path, shown: Sequence[str], passes: Mapping[str, int], v
         axes.set_xticks(counts, labels=[str(count) for count in counts])
         axes.set_title(title, fontsize=10.5)
         axes.set_xlabel("passes")
-        for side in ("top", "right"):
-            axes.spines[side].set_visible(False)
+        tidy_axes(axes)
     panels[-1].set_axis_off()
     found = [zip(*axes.get_legend_handles_labels(), strict=True) for axes in panels]
     handles = {label: handle for of_panel in found for handle, label in of_panel}

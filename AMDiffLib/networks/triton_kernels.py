@@ -35,15 +35,19 @@ def _sigmoid(x):
 
 
 @triton.jit
-def _place(channels, chunks, BLOCK_D: tl.constexpr, BLOCK_N: tl.constexpr):
-    """Return which sequence and chunk this program has, which channels (BLOCK_D,) and states (BLOCK_N,)."""
+def _place(channels, states, chunks, BLOCK_D: tl.constexpr, BLOCK_N: tl.constexpr):
+    """Return which sequence and chunk this program has; its channels d (BLOCK_D,) and states n (BLOCK_N,),
+    and which of them exist; the place of (n, d) in A or a state, (N, channels), and whether it exists."""
     program = tl.program_id(0)
     blocks = tl.cdiv(channels, BLOCK_D)
     d = (program % blocks) * BLOCK_D + tl.arange(0, BLOCK_D)
     chunk = (program // blocks) % chunks
     # In 64 bits, as all that is multiplied with it: tensors of more than 2^31 elements.
     sequence = (program // blocks // chunks).to(tl.int64)
-    return sequence, chunk, d, tl.arange(0, BLOCK_N)
+    n = tl.arange(0, BLOCK_N)
+    has_d, has_n = d < channels, n < states
+    place, there = n[:, None] * channels + d[None, :], has_n[:, None] & has_d[None, :]
+    return sequence, chunk, d, n, has_d, has_n, place, there
 
 
 @triton.jit(do_not_specialize=_SIZES)
@@ -56,9 +60,7 @@ def chunk_ends(
     u, delta: (batch, L, channels); A: (N, channels); B: (batch, L, N); ends: (batch, chunks, N, channels);
     totals: (batch, chunks, channels). Chunks are `steps` long, the last what is left.
     """
-    sequence, chunk, d, n = _place(channels, chunks, BLOCK_D, BLOCK_N)
-    has_d, has_n = d < channels, n < states
-    place, there = n[:, None] * channels + d[None, :], has_n[:, None] & has_d[None, :]
+    sequence, chunk, d, n, has_d, has_n, place, there = _place(channels, states, chunks, BLOCK_D, BLOCK_N)
     bias = tl.load(delta_bias + d, mask=has_d, other=0.0).to(REAL)
     a = tl.load(A + place, mask=there, other=0.0).to(REAL)
     state = tl.zeros([BLOCK_N, BLOCK_D], REAL)
@@ -86,9 +88,7 @@ def carry(
 
     carried: (batch, chunks, N, channels), the ends (fronts) of the chunks; totals, A: as in `chunk_ends`.
     """
-    sequence, _, d, n = _place(channels, 1, BLOCK_D, BLOCK_N)
-    has_d, has_n = d < channels, n < states
-    place, there = n[:, None] * channels + d[None, :], has_n[:, None] & has_d[None, :]
+    sequence, _, d, _, has_d, _, place, there = _place(channels, states, 1, BLOCK_D, BLOCK_N)
     a = tl.load(A + place, mask=there, other=0.0).to(REAL)
     received = tl.zeros([BLOCK_N, BLOCK_D], REAL)
     for k in range(chunks):
@@ -111,9 +111,7 @@ def outputs(
     With KEEP, `kept` (batch, ceil(L / KEPT), N, channels) receives the state before every KEPT steps; `steps`
     is a multiple of KEPT.
     """
-    sequence, chunk, d, n = _place(channels, chunks, BLOCK_D, BLOCK_N)
-    has_d, has_n = d < channels, n < states
-    place, there = n[:, None] * channels + d[None, :], has_n[:, None] & has_d[None, :]
+    sequence, chunk, d, n, has_d, has_n, place, there = _place(channels, states, chunks, BLOCK_D, BLOCK_N)
     bias = tl.load(delta_bias + d, mask=has_d, other=0.0).to(REAL)
     skip = tl.load(D + d, mask=has_d, other=0.0).to(REAL)
     a = tl.load(A + place, mask=there, other=0.0).to(REAL)
@@ -144,9 +142,7 @@ def chunk_fronts(
     REAL: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_N: tl.constexpr,
 ):  # fmt: skip
     """Write the adjoint (batch, chunks, N, channels) of the state before each chunk, of that chunk alone."""
-    sequence, chunk, d, n = _place(channels, chunks, BLOCK_D, BLOCK_N)
-    has_d, has_n = d < channels, n < states
-    place, there = n[:, None] * channels + d[None, :], has_n[:, None] & has_d[None, :]
+    sequence, chunk, d, n, has_d, has_n, place, there = _place(channels, states, chunks, BLOCK_D, BLOCK_N)
     bias = tl.load(delta_bias + d, mask=has_d, other=0.0).to(REAL)
     a = tl.load(A + place, mask=there, other=0.0).to(REAL)
     adjoint = tl.zeros([BLOCK_N, BLOCK_D], REAL)
@@ -176,9 +172,7 @@ def gradients(
     BLOCK_D). grad_u, grad_delta, grad_z: (batch, L, channels); grad_A: (batch chunks, N, channels); grad_D,
     grad_bias: (batch chunks, channels); grad_B, grad_C: (blocks of channels, batch, L, N).
     """
-    sequence, chunk, d, n = _place(channels, chunks, BLOCK_D, BLOCK_N)
-    has_d, has_n = d < channels, n < states
-    place, there = n[:, None] * channels + d[None, :], has_n[:, None] & has_d[None, :]
+    sequence, chunk, d, n, has_d, has_n, place, there = _place(channels, states, chunks, BLOCK_D, BLOCK_N)
     bias = tl.load(delta_bias + d, mask=has_d, other=0.0).to(REAL)
     skip = tl.load(D + d, mask=has_d, other=0.0).to(REAL)
     a = tl.load(A + place, mask=there, other=0.0).to(REAL)
