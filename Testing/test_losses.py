@@ -96,32 +96,63 @@ def test_the_printed_eq_9_by_hand():
     assert printed_segmentation_loss(probability, mask, (1.0,)) == pytest.approx(by_hand, rel=1e-6)
 
 
+def dice_losses(probabilities, masks, **options):
+    """`focal_dice_losses` of images (B, S, D, H, W)."""
+    sums = [image.flatten(2).sum(dim=2) for image in (probabilities * masks, probabilities, masks)]
+    return focal_dice_losses(*sums, **options)
+
+
 def test_focal_dice_is_the_three_quarter_power_of_what_dice_lacks():
     masks = torch.tensor([1.0, 1.0, 0.0, 0.0]).view(1, 1, 1, 1, 4)
     probabilities = torch.tensor([1.0, 0.0, 1.0, 0.0]).view(1, 1, 1, 1, 4)  # Dice 1/2
-    assert focal_dice_losses(probabilities, masks)[0] == pytest.approx(0.5**0.75)
-    assert focal_dice_losses(masks, masks)[0] == pytest.approx(0.001)  # the floor 1e-4 to the 3/4
+    assert dice_losses(probabilities, masks)[0] == pytest.approx(0.5**0.75)
+    assert dice_losses(masks, masks)[0] == pytest.approx(0.001)  # the floor 1e-4 to the 3/4
 
 
 def test_focal_dice_passes_over_patches_without_the_class():
     masks = torch.tensor([[1.0, 0.0], [0.0, 0.0]]).view(2, 1, 1, 1, 2)
     probabilities = torch.tensor([[0.5, 0.5], [0.9, 0.9]]).view(2, 1, 1, 1, 2)
-    assert focal_dice_losses(probabilities, masks)[0] == pytest.approx(0.5**0.75)  # 2 * 0.5 / (1 + 1)
-    assert focal_dice_losses(probabilities, torch.zeros_like(masks))[0] == 0.0
+    assert dice_losses(probabilities, masks)[0] == pytest.approx(0.5**0.75)  # 2 * 0.5 / (1 + 1)
+    assert dice_losses(probabilities, torch.zeros_like(masks))[0] == 0.0
 
 
 def test_false_volume_can_cost_in_patches_without_the_class_and_changes_nothing_in_others():
-    marked = torch.zeros(1, 2, 1, 1, 4)
-    marked[..., :3] = 1.0
+    marked = torch.tensor([1.0, 1.0, 1.0, 0.0]).view(1, 1, 1, 1, 4)
     nothing = torch.zeros_like(marked)
-    found = focal_dice_losses(marked, nothing, absent_voxels=[1.0, 0.0])
-    assert found.tolist() == pytest.approx([0.75**0.75, 0.0])  # 3 / (3 + 1)
-    assert focal_dice_losses(nothing, nothing, absent_voxels=[1.0, 0.0])[0] == pytest.approx(0.001)  # floor
-    true = torch.zeros_like(marked)
-    true[..., 0] = 1.0
-    assert torch.equal(
-        focal_dice_losses(marked, true, absent_voxels=[9.0, 0.0]), focal_dice_losses(marked, true)
+    assert dice_losses(marked, nothing)[0] == 0.0
+    assert dice_losses(marked, nothing, absent_voxels=1.0)[0] == pytest.approx(0.75**0.75)  # 3 / (3 + 1)
+    assert dice_losses(nothing, nothing, absent_voxels=1.0)[0] == pytest.approx(0.001)  # the floor
+    true = torch.tensor([1.0, 0.0, 0.0, 0.0]).view(1, 1, 1, 1, 4)
+    assert torch.equal(dice_losses(marked, true, absent_voxels=9.0), dice_losses(marked, true))
+
+
+def test_the_segmentation_loss_is_that_of_torchs_cross_entropy_and_of_masks():
+    random = torch.Generator().manual_seed(0)
+    size = (2, 6, 5, 4)
+    lesion_logits, organ_logits = (torch.randn(2, n, *size[1:], generator=random) for n in (2, 8))
+    organs = torch.randint(0, 8, size, generator=random)
+    organs = torch.where(organs > 0, organs + 1, 0)
+    lesions = torch.randint(0, 2, size, generator=random)
+    lesions[1] = 0
+    ce, dice = (torch.rand(9, generator=random) + 0.5 for _ in range(2))
+    found = segmentation_loss(
+        lesion_logits,
+        organ_logits,
+        organs,
+        lesions,
+        cross_entropy_weights=ce.tolist(),
+        dice_weights=dice.tolist(),
+        absent_lesion_voxels=7.0,
     )
+    cross_entropy = torch.nn.functional.cross_entropy
+    expected = cross_entropy(lesion_logits, lesions, weight=ce[:2])
+    expected += cross_entropy(organ_logits, (organs - 1).clamp_min(0), weight=ce[[0, *range(2, 9)]])
+    masks = class_masks(organs, lesions)[:, 1:].float()
+    probabilities = torch.cat([lesion_logits.softmax(1)[:, 1:], organ_logits.softmax(1)[:, 1:]], dim=1)
+    each = dice_losses(probabilities, masks)
+    each[0] = dice_losses(probabilities[:, :1], masks[:, :1], absent_voxels=7.0)[0]
+    expected += (dice[1:] * each).sum() / dice[1:].sum()
+    assert found.item() == pytest.approx(expected.item(), rel=1e-6)
 
 
 def test_the_segmentation_loss_of_undecided_logits_by_hand(a_row):

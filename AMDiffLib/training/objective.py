@@ -125,20 +125,22 @@ def joint_objective(
         # P_HC of Eq. (5)-(7) is the one-step x0-hat, limited to what an SUV can be: unlimited, the published
         # eps-form would multiply the denoiser's error by up to 5,000 at large t.
         denoised = model.x0_from_output(output, x_t, t)
-        masks = losses.class_masks(batch.organs, batch.lesions)
-        terms["lesion_organ"] = config.lesion_organ_factor * losses.lesion_organ_loss(
-            denoised,
-            high_count,
-            masks,
-            config.image_class_weights,
-            regulariser_weights,
-            lesion_regulariser=config.lesion_regulariser,
-            organ_regulariser=config.organ_regulariser,
-            total=processes.total,
-        )
-        with autocast(device, precision), torch.set_grad_enabled(bool({"denoiser", "revision"} & trained)):
+        imaging = bool({"denoiser", "revision"} & trained)
+        with autocast(device, precision), torch.set_grad_enabled(imaging):
             revised = model.revise(model.to_suv(denoised), batch.low_count)
-        if model.config.revision.enabled:
+        masks = losses.class_masks(batch.organs, batch.lesions) if imaging else None
+        if "denoiser" in trained:
+            terms["lesion_organ"] = config.lesion_organ_factor * losses.lesion_organ_loss(
+                denoised,
+                high_count,
+                masks,
+                config.image_class_weights,
+                regulariser_weights,
+                lesion_regulariser=config.lesion_regulariser,
+                organ_regulariser=config.organ_regulariser,
+                total=processes.total,
+            )
+        if imaging and model.config.revision.enabled:
             in_suv = config.revision_unit == "suv"
             terms["revision"] = config.revision_factor * losses.revision_loss(
                 revised if in_suv else model.to_normalised(revised),
