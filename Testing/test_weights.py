@@ -8,9 +8,11 @@ import pickle
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from small_cases import a_tiny_model, saved_tiny_model
 
 from AMDiffLib.errors import BadCheckpoint
+from AMDiffLib.inference.stored_weights import as_bytes, as_numbers
 from AMDiffLib.inference.weights import load_model, models_folder, save_model, write_config
 
 
@@ -49,6 +51,41 @@ def test_the_folder_says_what_is_in_it(tmp_path):
         "config.json",
         "model.safetensors",
     ]
+
+
+def test_weights_in_bytes_are_moved_by_half_a_step_of_their_channel_and_small_tensors_not_at_all():
+    torch.manual_seed(0)
+    weight = torch.randn(8, 16, 3, 3, 3) * torch.logspace(-3, 3, 8).view(-1, 1, 1, 1, 1)
+    weight[5] = 0.0
+    tensors = {"conv.weight": weight, "conv.bias": torch.randn(8), "count": torch.tensor(3)}
+    stored = as_bytes(tensors)
+    assert stored["conv.weight"].dtype == torch.int8
+    found = as_numbers(stored)
+    largest = weight.abs().amax(dim=(1, 2, 3, 4), keepdim=True)
+    assert ((found["conv.weight"] - weight).abs() <= largest / 254 * 1.0001).all()
+    assert torch.equal(found["conv.bias"], tensors["conv.bias"])
+    assert torch.equal(found["count"], tensors["count"])
+    assert found.keys() == tensors.keys()
+
+
+def test_a_model_in_bytes_is_loaded_as_it_was_stored_and_stored_again_without_a_change(tmp_path):
+    save_model(a_tiny_model(), tmp_path / "first", in_bytes=True)
+    first = load_model(tmp_path / "first")
+    save_model(first, tmp_path / "second", in_bytes=True)
+    second = load_model(tmp_path / "second").state_dict()
+    for name, tensor in first.state_dict().items():
+        assert torch.allclose(tensor, second[name], rtol=1e-6, atol=0)
+
+
+def test_scales_of_no_tensor_are_refused(tmp_path):
+    folder = tmp_path / "tiny"
+    save_model(a_tiny_model(), folder, in_bytes=True)
+    stored = load_file(folder / "model.safetensors")
+    stored["nothing.scale"] = torch.ones(3)
+    save_file(stored, folder / "model.safetensors")
+    restate_checksum(folder)
+    with pytest.raises(BadCheckpoint, match="nothing"):
+        load_model(folder)
 
 
 def test_truncated_weights_are_refused(model_folder):

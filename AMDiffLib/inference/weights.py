@@ -159,12 +159,13 @@ def load_model(name_or_folder: str | Path, device: str | torch.device = "cpu") -
     from safetensors import SafetensorError
     from safetensors.torch import load
 
+    from AMDiffLib.inference.stored_weights import as_numbers
     from AMDiffLib.networks.amdiff import AMDiff
     from AMDiffLib.networks.config import AMDiffConfig
 
     try:
         model = AMDiff(AMDiffConfig.from_dict(content["model"]))
-        tensors = load(stored)
+        tensors = as_numbers(load(stored))
         model.load_state_dict(tensors, strict=True)
     except (SafetensorError, ValueError, TypeError, KeyError) as error:
         raise BadCheckpoint(
@@ -189,17 +190,19 @@ def save_model(
     card_text: str | None = None,
     extra: dict[str, Any] | None = None,
     *,
-    half_precision: bool = False,
+    in_bytes: bool = False,
 ) -> None:
     """Write a model's folder; each file appears whole or not at all.
 
     A calibration of earlier weights is removed.
     config.json holds "name" (the folder's, unless `extra` names it), the model's configuration, the weights'
     sha256, its own checksum, and what `extra` adds (such as "training": where the weights come from).
-    `card_text` becomes MODEL_CARD.md. With `half_precision` the numbers are stored as float16, finer than
-    the bfloat16 that the networks compute in where they can.
+    `card_text` becomes MODEL_CARD.md. With `in_bytes` the weights take a byte each (`stored_weights`), a
+    quarter of float32.
     """
     from safetensors.torch import save_file
+
+    from AMDiffLib.inference.stored_weights import as_bytes
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -207,8 +210,8 @@ def save_model(
     tensors = {
         name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()
     }
-    if half_precision:
-        tensors = {n: t.half() if t.is_floating_point() else t for n, t in tensors.items()}
+    if in_bytes:
+        tensors = as_bytes(tensors)
     (folder / CALIBRATION).unlink(missing_ok=True)
     unfinished = folder / f".{WEIGHTS}.{os.getpid()}"
     try:

@@ -26,6 +26,9 @@ class LossConfig:
     `organ_regulariser` are the summand s = 1 and the summands s = 2..8 of Eq. (5), which Table 4 of the paper
     switches off one at a time. `absent_lesion_voxels` is the volume of false lesions that, in a patch
     without a true one, costs half of what a missed lesion costs (to the power 3/4); 0, as published: nothing.
+    `noise_reference` is the mean |I_LC - I_HC| in the patient (normalised intensity) of a patch whose errors
+    in Eq. (3), (5) and (7) count once; those of others count in inverse proportion, as in the likelihood of
+    Laplace noise of that scale, at most five times. 0, as published: all count once.
     """
 
     image_class_weights: tuple[float, ...] = (1.0, 3.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
@@ -42,6 +45,7 @@ class LossConfig:
     diffusion_weighting: str = "none"
     min_snr_gamma: float = 5.0
     regulariser_weighting: str = "none"
+    noise_reference: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("image_class_weights", "cross_entropy_weights", "dice_weights"):

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from AMDiffLib.errors import BadInput
+from AMDiffLib.inference.stored_weights import as_numbers
 from AMDiffLib.inference.weights import WEIGHTS, check_model, save_model
 from AMDiffLib.networks.amdiff import AMDiff
 from AMDiffLib.networks.config import AMDiffConfig
@@ -26,7 +27,8 @@ def saved_weights(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     if (folder / WEIGHTS).is_file():
         content = check_model(folder)
-        return {name: tensor.float() for name, tensor in load_file(folder / WEIGHTS).items()}, content
+        stored = as_numbers(load_file(folder / WEIGHTS))
+        return {name: tensor.float() for name, tensor in stored.items()}, content
     weights = next((folder / name for name in (BEST_NAME, LAST_NAME) if (folder / name).is_file()), None)
     if weights is None:
         raise BadInput(f"{folder} holds no weights ({BEST_NAME}, {LAST_NAME} or {WEIGHTS}); train first.")
@@ -41,7 +43,7 @@ def part_of(weights: dict[str, Tensor], part: str) -> dict[str, Tensor]:
 def export_run(
     run: Path, folder: Path, card_text: str | None = None, *, manifest: Path | None = None
 ) -> Path:
-    """Write the averaged weights of `run` (best validated, else last) as a model folder, in float16.
+    """Write the averaged weights of `run` (best validated, else last) as a model folder, a byte a weight.
 
     With the `manifest` it was trained with, the model states its envelope: what scans it knows. Works while
     the run is still going. Returns `folder`; raises BadInput if the run has not saved weights yet.
@@ -52,7 +54,7 @@ def export_run(
     settings = json.loads((run / "config.json").read_text(encoding="utf-8"))
     training: dict[str, Any] = {"step": content["step"], "validation": content["figures"]}
     training |= {"settings": settings["training"], "run": settings["run"]}
-    save_model(model, folder, card_text, {"training": training}, half_precision=True)
+    save_model(model, folder, card_text, {"training": training}, in_bytes=True)
     if manifest is not None:
         state_envelope_of_training(folder, manifest)
     return folder

@@ -13,6 +13,9 @@ from AMDiffLib.training.config import LossConfig
 from AMDiffLib.training.patch_sampling import Batch
 from AMDiffLib.training.processes import ALONE, Processes
 
+PATIENT_SUV = 0.1  # fat and lung lie above it
+MOST_NOISE_WEIGHT = 5.0
+
 
 def draw_timesteps(config: DiffusionConfig, count: int, generator: torch.Generator) -> Tensor:
     """Return (count,) timesteps as the sampler will meet them.
@@ -73,6 +76,26 @@ def timestep_weights(snr: Tensor, weighting: str, gamma: float, prediction: str)
     return (weight / divisor).sqrt().float()
 
 
+def noise_weights(low_count: Tensor, high_count: Tensor, *, air: float, reference: float) -> Tensor | None:
+    """Return the weight of each sample's errors by its noise, (B,), or None for equal weights (reference 0).
+
+    It is reference / mean |I_LC - I_HC| over the voxels above `air`, at most `MOST_NOISE_WEIGHT`. Both images
+    in normalised intensity. A scan with a tenth of another's noise would else teach the denoiser nothing.
+    """
+    if reference == 0.0:
+        return None
+    patient = high_count > air
+    voxels = patient.flatten(1).sum(dim=1).clamp_min(1)
+    noise = ((low_count - high_count).abs() * patient).flatten(1).sum(dim=1) / voxels
+    return reference / noise.clamp_min(reference / MOST_NOISE_WEIGHT)
+
+
+def _product(first: Tensor | None, second: Tensor | None) -> Tensor | None:
+    if first is None or second is None:
+        return second if first is None else first
+    return first * second
+
+
 def trained_parts(model: AMDiff) -> set[str]:
     """Return the names of the model's parts whose weights take a gradient."""
     return {name for name, part in model.named_children() if any(p.requires_grad for p in part.parameters())}
@@ -108,7 +131,19 @@ def joint_objective(
     noise = torch.randn((patches, *low_count.shape[1:]), generator=generator)[slots].to(device)
     x_t = noisy_start(model, low_count, high_count, t, noise)
     snr = model.schedule.snr(t)
-    regulariser_weights = timestep_weights(snr, config.regulariser_weighting, config.min_snr_gamma, "x0")
+    of_noise = noise_weights(
+        low_count,
+        high_count,
+        air=float(model.to_normalised(low_count.new_tensor(PATIENT_SUV))),
+        reference=config.noise_reference,
+    )
+    diffusion_weights = _product(
+        timestep_weights(snr, config.diffusion_weighting, config.min_snr_gamma, diffusion.prediction),
+        of_noise,
+    )
+    regulariser_weights = _product(
+        timestep_weights(snr, config.regulariser_weighting, config.min_snr_gamma, "x0"), of_noise
+    )
 
     trained = trained_parts(model)
     with autocast(device, precision), torch.set_grad_enabled("denoiser" in trained):
@@ -118,7 +153,7 @@ def joint_objective(
     terms["diffusion"] = losses.diffusion_loss(
         output,
         prediction_target(model, x_t, high_count, t),
-        timestep_weights(snr, config.diffusion_weighting, config.min_snr_gamma, diffusion.prediction),
+        diffusion_weights,
         total=processes.total,
     )
     if warm > 0.0:
