@@ -77,6 +77,40 @@ def test_a_mixing_denoiser_can_take_any_image_exactly(image, width):
     assert torch.allclose(found, low if width is None else gaussian(low, width), atol=1e-4)
 
 
+NOISE_TOLD = replace(MIXING, denoiser=replace(MIXING.denoiser, noise_embedding=True))
+
+
+def test_the_noise_of_a_scan_is_what_the_narrowest_gaussian_takes_in_the_patient():
+    model = AMDiff(NOISE_TOLD)
+    images = torch.full((2, 3, 4, 4, 4), -1.0)  # air
+    images[0, :, :2] = 0.5  # the patient
+    images[0, 0, :1] += 0.25
+    images[:, 0, 2:] += 0.75  # noise in the air does not count
+    assert model.scan_noise(images).tolist() == pytest.approx([0.125, 1e-3])
+
+
+def test_the_noise_is_embedded_once_it_is_trained_and_changes_nothing_before():
+    torch.manual_seed(0)
+    model = AMDiff(NOISE_TOLD)
+    for weights in model.denoiser.unet.parameters():
+        if weights.ndim == 5:  # of convolutions, some of which are zero before training
+            torch.nn.init.normal_(weights, std=0.1)
+    image, t = torch.rand(1, 1, 32, 32, 32), torch.tensor([150])
+    images = image.repeat(1, 3, 1, 1, 1)
+
+    def found(noise: float) -> torch.Tensor:
+        return model.denoiser(image, images, t, torch.tensor([noise]))
+
+    assert torch.equal(found(0.01), found(0.1))
+    torch.nn.init.normal_(model.denoiser.unet.class_embedding.layers[-1].weight)
+    assert not torch.allclose(found(0.01), found(0.1), atol=1e-3)
+
+
+def test_noise_is_not_embedded_without_a_gaussian_to_tell_it():
+    with pytest.raises(ValueError, match="noise_embedding needs"):
+        replace(NOISE_TOLD, denoiser=replace(NOISE_TOLD.denoiser, smoothed_mm=()))
+
+
 def test_a_network_that_predicts_noise_is_not_added_to_an_image():
     with pytest.raises(ValueError, match="only 'x0' can be mixed"):
         replace(PAPER, denoiser=replace(PAPER.denoiser, smoothed_mm=(8.0,)))

@@ -88,19 +88,20 @@ def test_timestep_weights_are_those_of_one_x0_error():
     )
 
 
-def test_errors_count_in_inverse_proportion_to_the_noise_of_the_patient_up_to_a_limit():
+def test_errors_count_by_the_noise_of_the_patient_up_to_a_limit():
     high = torch.full((4, 1, 4, 4, 4), -1.0)  # air
     high[:3, :, :2] = 0.5
-    low = high + 0.1 * torch.tensor([0.5, 2.0, 0.001, 1.0]).view(4, 1, 1, 1, 1)
-    assert noise_weights(low, high, air=-0.9, reference=0.0) is None
-    found = noise_weights(low, high, air=-0.9, reference=0.1)
-    assert found.tolist() == pytest.approx([2.0, 0.5, 5.0, 5.0])  # the last holds no patient: no noise
+    low = high + 0.05 * torch.tensor([0.25, 4.0, 0.001, 1.0]).view(4, 1, 1, 1, 1)
+    assert noise_weights(low, high, air=-0.9, exponent=0.0) is None
+    # The last holds no patient, so no noise.
+    assert noise_weights(low, high, air=-0.9, exponent=0.5).tolist() == pytest.approx([2.0, 0.5, 5.0, 5.0])
+    assert noise_weights(low, high, air=-0.9, exponent=1.0).tolist() == pytest.approx([4.0, 0.25, 5.0, 5.0])
 
 
 def test_a_quiet_scan_teaches_the_denoiser_more_where_noise_counts(a_batch):
-    quiet = replace(a_batch, low_count=a_batch.high_count + 0.01 * (a_batch.low_count - a_batch.high_count))
+    quiet = replace(a_batch, low_count=a_batch.high_count + 1e-4 * (a_batch.low_count - a_batch.high_count))
     gain = [
-        gradients(a_model(), batch, 0.0, noise_reference=0.05)["denoiser"]
+        gradients(a_model(), batch, 0.0, noise_exponent=0.5)["denoiser"]
         / gradients(a_model(), batch, 0.0)["denoiser"]
         for batch in (a_batch, quiet)
     ]

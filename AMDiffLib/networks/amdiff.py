@@ -18,6 +18,8 @@ from AMDiffLib.networks.uncertainty import UncertaintyHead
 
 GRID_MULTIPLE = 16
 AIR = -1.0  # SUV 0 on the normalised scale
+PATIENT_SUV = 0.1  # fat and lung lie above it
+LEAST_NOISE = 1e-3  # normalised; a patch without the patient has none
 FULL_RANGE = IntensityConfig(kind="sqrt")
 
 
@@ -67,7 +69,18 @@ class AMDiff(nn.Module):
             for width in self.config.denoiser.smoothed_mm
         ]
         images = torch.cat([self.to_normalised(low_count_suv), *smoothed], dim=1)
-        return _exact(self.denoiser(x_t, images, t))
+        noise = self.scan_noise(images) if self.config.denoiser.noise_embedding else None
+        return _exact(self.denoiser(x_t, images, t, noise))
+
+    def scan_noise(self, images: Tensor) -> Tensor:
+        """Return the mean difference (B,) between a low-count image and its narrowest Gaussian, normalised.
+
+        The mean is over the patient. `images` (B, 2 or more, D, H, W): the image and its Gaussians, the
+        widest last.
+        """
+        patient = images[:, -1] > self.to_normalised(images.new_tensor(PATIENT_SUV))
+        difference = ((images[:, 0] - images[:, 1]).abs() * patient).flatten(1).sum(dim=1)
+        return (difference / patient.flatten(1).sum(dim=1).clamp_min(1)).clamp_min(LEAST_NOISE)
 
     def predict_x0(self, x_t: Tensor, low_count_suv: Tensor, t: Tensor) -> Tensor:
         """Return the predicted high-count image, normalised and limited to the values an SUV can have.

@@ -83,6 +83,9 @@ class DenoiserConfig:
     adds to them (after kernel-predicting networks, Bako et al., 2017). So it starts at what an even filter
     does, and can keep a lesion as it was measured. For x0-prediction only.
     Empty: as published.
+
+    With `noise_embedding` the scan's noise is embedded beside the timestep, as the noise that diffusion adds
+    is: group normalisation hides from the network how strong it is. It needs a Gaussian to be told by.
     """
 
     channels: tuple[int, ...] = (16, 32, 64, 96)
@@ -93,6 +96,7 @@ class DenoiserConfig:
     flash_attention: bool = True
     shuffle: int = 1
     smoothed_mm: tuple[float, ...] = ()
+    noise_embedding: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,6 +171,10 @@ class AMDiffConfig:
             raise ValueError(
                 f"denoiser.smoothed_mm is {self.denoiser.smoothed_mm} with diffusion.prediction "
                 f"{self.diffusion.prediction!r}; only 'x0' can be mixed from smoothed images"
+            )
+        if self.denoiser.noise_embedding and not self.denoiser.smoothed_mm:
+            raise ValueError(
+                "denoiser.noise_embedding needs denoiser.smoothed_mm: a scan's noise is what a Gaussian takes"
             )
 
     def to_dict(self) -> dict[str, Any]:
@@ -248,7 +256,9 @@ PAPER = AMDiffConfig(
 COMPACT = AMDiffConfig(
     name="compact",
     diffusion=DiffusionConfig(sampling_timesteps=(150,)),
-    denoiser=DenoiserConfig(channels=(32, 48, 64, 96), shuffle=2, smoothed_mm=(6.0, 10.0, 16.0, 26.0)),
+    denoiser=DenoiserConfig(
+        channels=(32, 48, 64, 96), shuffle=2, smoothed_mm=(6.0, 10.0, 16.0, 26.0), noise_embedding=True
+    ),
     # Trained so that false lesions cost, the network is hesitant: see the model's card for what was compared.
     segmenter=SegmenterConfig(blocks=2, lesion_threshold=0.1),
     uncertainty=UncertaintyConfig(),

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from AMDiffLib.networks.config import DenoiserConfig
 from AMDiffLib.networks.group_norm import with_fast_group_norms
 
+USUAL_NOISE = 0.02  # normalised, of what a narrow Gaussian takes from a scan
+
 
 class Denoiser(nn.Module):
     """Four-level encoder, three-level decoder, self-attention at the lowest resolution.
@@ -31,24 +33,44 @@ class Denoiser(nn.Module):
             norm_num_groups=config.norm_num_groups,
             num_head_channels=config.num_head_channels,
             use_flash_attention=config.flash_attention,
+            num_class_embeds=1 if config.noise_embedding else None,
         )
+        self.embeds_noise = config.noise_embedding
+        if self.embeds_noise:
+            unet.class_embedding = NoiseEmbedding(4 * config.channels[0])
         self.shuffle = config.shuffle
         self.unet = with_fast_group_norms(unet)
         last = self.unet.out[-1].conv
         nn.init.zeros_(last.weight)
         nn.init.constant_(last.bias, untrained_output)
 
-    def forward(self, x_t: Tensor, low_count: Tensor, t: Tensor) -> Tensor:
+    def forward(self, x_t: Tensor, low_count: Tensor, t: Tensor, noise: Tensor | None = None) -> Tensor:
         """Return the prediction (B, 1, D, H, W) for `x_t`, shaped as it, and t (B,).
 
         `low_count` (B, 1 + smoothed, D, H, W) is followed by its smoothed versions; all are normalised.
+        `noise` (B,) is that of the scan, normalised, for a network that embeds it.
         """
         images = blocks_to_channels(torch.cat([x_t, low_count], dim=1), self.shuffle)
-        output = channels_to_blocks(self.unet(images, timesteps=t), self.shuffle)
+        labels = noise if self.embeds_noise else None
+        output = channels_to_blocks(self.unet(images, timesteps=t, class_labels=labels), self.shuffle)
         if not self.mixes:
             return output
         added, shares = output.to(low_count.dtype).split([1, low_count.shape[1]], dim=1)
         return (shares.softmax(dim=1) * low_count).sum(dim=1, keepdim=True) + added
+
+
+class NoiseEmbedding(nn.Module):
+    """What is added to the embedded timestep for a scan's noise; nothing before training."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(1, channels), nn.SiLU(), nn.Linear(channels, channels))
+        nn.init.zeros_(self.layers[-1].weight)
+        nn.init.zeros_(self.layers[-1].bias)
+
+    def forward(self, noise: Tensor) -> Tensor:
+        """Return (B, channels) for `noise` (B,), of which the logarithm counts."""
+        return self.layers((noise / USUAL_NOISE).log2().unsqueeze(1))
 
 
 def blocks_to_channels(image: Tensor, side: int) -> Tensor:

@@ -126,7 +126,7 @@ def _ddpm(timesteps: int) -> Configure:
             start="noise",
             sampling_timesteps=tuple(range(timesteps, 0, -1)),
         )
-        denoiser = replace(model.denoiser, smoothed_mm=())
+        denoiser = replace(model.denoiser, smoothed_mm=(), noise_embedding=False)
         return replace(model, diffusion=diffusion, denoiser=denoiser), training
 
     return configure

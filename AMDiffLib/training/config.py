@@ -26,9 +26,8 @@ class LossConfig:
     `organ_regulariser` are the summand s = 1 and the summands s = 2..8 of Eq. (5), which Table 4 of the paper
     switches off one at a time. `absent_lesion_voxels` is the volume of false lesions that, in a patch
     without a true one, costs half of what a missed lesion costs (to the power 3/4); 0, as published: nothing.
-    `noise_reference` is the mean |I_LC - I_HC| in the patient (normalised intensity) of a patch whose errors
-    in Eq. (3), (5) and (7) count once; those of others count in inverse proportion, as in the likelihood of
-    Laplace noise of that scale, at most five times. 0, as published: all count once.
+    `noise_exponent` weighs the errors of Eq. (3), (5) and (7) by the noise of their patch to the power of its
+    negative: 0, as published, all alike; 1 as in the likelihood of Laplace noise of that scale.
     """
 
     image_class_weights: tuple[float, ...] = (1.0, 3.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
@@ -45,7 +44,7 @@ class LossConfig:
     diffusion_weighting: str = "none"
     min_snr_gamma: float = 5.0
     regulariser_weighting: str = "none"
-    noise_reference: float = 0.0
+    noise_exponent: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("image_class_weights", "cross_entropy_weights", "dice_weights"):
@@ -160,12 +159,19 @@ PAPER_TRAINING = TrainingConfig(
 )
 
 # A denoiser learns from small patches, many of them; revision comes with it, so that it keeps the counts.
+# The class-wise losses count a voxel of a lesion far above one of muscle: at full weight lesions are bought
+# with noise elsewhere.
 DENOISER_TRAINING = TrainingConfig(
     batch_size=4,
     warm_up_first_epoch=0,
     warm_up_last_epoch=1,
     trained=("denoiser", "revision"),
-    loss=LossConfig(image_class_weights=(1.0, 5.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)),
+    loss=LossConfig(
+        image_class_weights=(1.0, 12.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0),
+        lesion_organ_factor=0.45,
+        revision_factor=0.45,
+        noise_exponent=0.5,
+    ),
 )
 
 # Organs are told apart by where they lie: patches that hold half a trunk teach that, small ones do not.

@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 
 from AMDiffLib.inference.device import autocast, precision_of
-from AMDiffLib.networks.amdiff import AMDiff
+from AMDiffLib.networks.amdiff import PATIENT_SUV, AMDiff
 from AMDiffLib.networks.config import DiffusionConfig
 from AMDiffLib.training import losses
 from AMDiffLib.training.config import LossConfig
 from AMDiffLib.training.patch_sampling import Batch
 from AMDiffLib.training.processes import ALONE, Processes
 
-PATIENT_SUV = 0.1  # fat and lung lie above it
+USUAL_NOISE = 0.05  # of a Vision at 5 % counts, normalised
 MOST_NOISE_WEIGHT = 5.0
 
 
@@ -76,18 +76,18 @@ def timestep_weights(snr: Tensor, weighting: str, gamma: float, prediction: str)
     return (weight / divisor).sqrt().float()
 
 
-def noise_weights(low_count: Tensor, high_count: Tensor, *, air: float, reference: float) -> Tensor | None:
-    """Return the weight of each sample's errors by its noise, (B,), or None for equal weights (reference 0).
+def noise_weights(low_count: Tensor, high_count: Tensor, *, air: float, exponent: float) -> Tensor | None:
+    """Return the weight of each sample's errors by its noise, (B,), or None for equal weights (exponent 0).
 
-    It is reference / mean |I_LC - I_HC| over the voxels above `air`, at most `MOST_NOISE_WEIGHT`. Both images
-    in normalised intensity. A scan with a tenth of another's noise would else teach the denoiser nothing.
+    It is (`USUAL_NOISE` / mean |I_LC - I_HC| over the voxels above `air`)^`exponent`, at most
+    `MOST_NOISE_WEIGHT`. Both images in normalised intensity.
     """
-    if reference == 0.0:
+    if exponent == 0.0:
         return None
     patient = high_count > air
     voxels = patient.flatten(1).sum(dim=1).clamp_min(1)
     noise = ((low_count - high_count).abs() * patient).flatten(1).sum(dim=1) / voxels
-    return reference / noise.clamp_min(reference / MOST_NOISE_WEIGHT)
+    return (USUAL_NOISE / noise.clamp_min(1e-6)).pow(exponent).clamp_max(MOST_NOISE_WEIGHT)
 
 
 def _product(first: Tensor | None, second: Tensor | None) -> Tensor | None:
@@ -135,7 +135,7 @@ def joint_objective(
         low_count,
         high_count,
         air=float(model.to_normalised(low_count.new_tensor(PATIENT_SUV))),
-        reference=config.noise_reference,
+        exponent=config.noise_exponent,
     )
     diffusion_weights = _product(
         timestep_weights(snr, config.diffusion_weighting, config.min_snr_gamma, diffusion.prediction),
