@@ -79,8 +79,7 @@ class AMDiff(nn.Module):
         widest last.
         """
         patient = images[:, -1] > self.to_normalised(images.new_tensor(PATIENT_SUV))
-        difference = ((images[:, 0] - images[:, 1]).abs() * patient).flatten(1).sum(dim=1)
-        return (difference / patient.flatten(1).sum(dim=1).clamp_min(1)).clamp_min(LEAST_NOISE)
+        return mean_difference(images[:, 0], images[:, 1], inside=patient).clamp_min(LEAST_NOISE)
 
     def predict_x0(self, x_t: Tensor, low_count_suv: Tensor, t: Tensor) -> Tensor:
         """Return the predicted high-count image, normalised and limited to the values an SUV can have.
@@ -136,6 +135,12 @@ class AMDiff(nn.Module):
 
     def _full_range_pair(self, first_suv: Tensor, second_suv: Tensor) -> Tensor:
         return self.full_range.to_normalised(torch.cat([first_suv, second_suv], dim=1))
+
+
+def mean_difference(first: Tensor, second: Tensor, *, inside: Tensor) -> Tensor:
+    """Return the mean (B,) of |first - second| where `inside` is true, 0 where nothing is; all (B, ...)."""
+    voxels = inside.flatten(1).sum(dim=1).clamp_min(1)
+    return ((first - second).abs() * inside).flatten(1).sum(dim=1) / voxels
 
 
 def _exact(x: Tensor) -> Tensor:

@@ -35,8 +35,7 @@ class Denoiser(nn.Module):
             use_flash_attention=config.flash_attention,
             num_class_embeds=1 if config.noise_embedding else None,
         )
-        self.embeds_noise = config.noise_embedding
-        if self.embeds_noise:
+        if config.noise_embedding:
             unet.class_embedding = NoiseEmbedding(4 * config.channels[0])
         self.shuffle = config.shuffle
         self.unet = with_fast_group_norms(unet)
@@ -51,8 +50,7 @@ class Denoiser(nn.Module):
         `noise` (B,) is that of the scan, normalised, for a network that embeds it.
         """
         images = blocks_to_channels(torch.cat([x_t, low_count], dim=1), self.shuffle)
-        labels = noise if self.embeds_noise else None
-        output = channels_to_blocks(self.unet(images, timesteps=t, class_labels=labels), self.shuffle)
+        output = channels_to_blocks(self.unet(images, timesteps=t, class_labels=noise), self.shuffle)
         if not self.mixes:
             return output
         added, shares = output.to(low_count.dtype).split([1, low_count.shape[1]], dim=1)

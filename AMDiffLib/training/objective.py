@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from AMDiffLib.inference.device import autocast, precision_of
-from AMDiffLib.networks.amdiff import PATIENT_SUV, AMDiff
+from AMDiffLib.networks.amdiff import PATIENT_SUV, AMDiff, mean_difference
 from AMDiffLib.networks.config import DiffusionConfig
 from AMDiffLib.training import losses
 from AMDiffLib.training.config import LossConfig
@@ -84,9 +84,7 @@ def noise_weights(low_count: Tensor, high_count: Tensor, *, air: float, exponent
     """
     if exponent == 0.0:
         return None
-    patient = high_count > air
-    voxels = patient.flatten(1).sum(dim=1).clamp_min(1)
-    noise = ((low_count - high_count).abs() * patient).flatten(1).sum(dim=1) / voxels
+    noise = mean_difference(low_count, high_count, inside=high_count > air)
     return (USUAL_NOISE / noise.clamp_min(1e-6)).pow(exponent).clamp_max(MOST_NOISE_WEIGHT)
 
 
