@@ -82,7 +82,9 @@ def parser() -> argparse.ArgumentParser:
             default="small",
             choices=tuple(BUDGETS),
             help="small (default): the compact model from nothing, hours on a CPU; continued: on from the "
-            "shipped weights, for what a CPU cannot teach from nothing; paper: the published sizes, for GPUs",
+            "shipped weights, for what a CPU cannot teach from nothing; images: the compact denoiser from "
+            "nothing for as long as the shipped one, to judge with --images-only; paper: the published "
+            "sizes, for GPUs",
         )
         each.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: auto")
         each.add_argument("--threads", type=options.positive, metavar="N", help="CPU threads")

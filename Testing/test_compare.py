@@ -18,9 +18,10 @@ from AMDiffLib.errors import BadInput
 from AMDiffLib.evaluation import comparison, published
 from AMDiffLib.evaluation.scores import Score
 from AMDiffLib.evaluation.summary import evaluate_scores
+from AMDiffLib.inference.pipeline import sampling_timesteps
 from AMDiffLib.inference.weights import load_model
 from AMDiffLib.networks.amdiff import AMDiff
-from AMDiffLib.networks.config import DiffusionConfig, SegmenterConfig
+from AMDiffLib.networks.config import COMPACT, DiffusionConfig, SegmenterConfig
 from AMDiffLib.networks.segmenters import make_segmenter
 from AMDiffLib.training import comparators
 from AMDiffLib.training import comparison as comparison_runs
@@ -91,6 +92,17 @@ def test_more_steps_fall_evenly_from_the_one_that_amdiff_takes():
         assert sorted(set(drawn.tolist()), reverse=True) == list(steps)
     # A model that is published with ancestral sampling is given the same few steps.
     assert configured("denoiser-8", BUDGETS["paper"])[0].diffusion.prediction == "x0"
+
+
+def test_the_ddpm_beside_the_shipped_denoiser_takes_all_published_steps_and_sees_the_same_patches():
+    (ours, of_ours), (ddpm, of_ddpm) = (
+        configured(name, BUDGETS["images"]) for name in ("amdiff", "med-ddpm")
+    )
+    assert ours.denoiser == COMPACT.denoiser
+    assert ddpm.denoiser.channels == COMPACT.denoiser.channels
+    assert sampling_timesteps(ddpm.diffusion, None) == tuple(range(250, 0, -1))
+    assert (of_ours.patches, of_ours.batch_size) == (of_ddpm.patches, of_ddpm.batch_size)
+    assert of_ddpm.trained == ("denoiser",)
 
 
 def test_methods_that_go_on_from_other_weights_start_with_them(tmp_path, tiny_budget, monkeypatch):

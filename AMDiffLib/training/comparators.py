@@ -12,7 +12,13 @@ from dataclasses import dataclass, replace
 
 from AMDiffLib.networks.config import COMPACT, PAPER, AMDiffConfig, evenly_spaced_timesteps
 from AMDiffLib.training.ablations import ABLATIONS
-from AMDiffLib.training.config import FAST_TRAINING, PAPER_TRAINING, SEGMENTATION_TRAINING, TrainingConfig
+from AMDiffLib.training.config import (
+    DENOISER_TRAINING,
+    FAST_TRAINING,
+    PAPER_TRAINING,
+    SEGMENTATION_TRAINING,
+    TrainingConfig,
+)
 
 AMDIFF, DENOISER, REGRESSION, DDPM = "amdiff", "denoiser", "unet", "med-ddpm"
 WITHOUT = "without-"
@@ -59,6 +65,13 @@ BUDGETS = {
         steps=200,
         ddpm_timesteps=25,
         initial="amdiff-compact",
+    ),
+    # Denoiser and revision as those of the shipped weights, long enough for a DDPM to draw images.
+    "images": Budget(
+        model=replace(COMPACT, uncertainty=None),
+        training=DENOISER_TRAINING,
+        steps=4700,
+        ddpm_timesteps=250,
     ),
     "paper": Budget(model=PAPER, training=PAPER_TRAINING, steps=140_000, ddpm_timesteps=250),
 }
