@@ -218,7 +218,8 @@ def test_each_stage_trains_its_parts_and_keeps_the_others(a_cohort, a_config, tm
     before, _ = load_tensors(joint / "last.safetensors")
     for name, trained in (
         ("denoiser", {"denoiser", "revision"}),
-        ("segmentation", {"segmenter", "uncertainty"}),
+        ("segmentation", {"segmenter"}),
+        ("uncertainty", {"uncertainty"}),
     ):
         more = ("--stage", name, "--initial", str(joint), "--patch", "16")
         assert train.main(command(a_cohort, a_config, tmp_path / name, *more, steps=3)) == 0
@@ -241,9 +242,10 @@ def test_parts_start_from_the_run_or_the_model_that_is_named(a_cohort, a_config,
             assert torch.allclose(found[name], of_second[name], rtol=0, atol=largest / 253)  # a byte each
 
 
-def test_the_segmentation_stage_needs_a_trained_denoiser(a_cohort, a_config, tmp_path, capsys):
+@pytest.mark.parametrize("stage", ["segmentation", "uncertainty"])
+def test_the_stages_on_top_of_a_denoiser_need_one(a_cohort, a_config, tmp_path, capsys, stage):
     with pytest.raises(SystemExit) as ended:
-        train.main(command(a_cohort, a_config, tmp_path / "run", "--stage", "segmentation"))
+        train.main(command(a_cohort, a_config, tmp_path / "run", "--stage", stage))
     assert ended.value.code == 2
     assert "--initial" in capsys.readouterr().err
 

@@ -180,7 +180,7 @@ SEGMENTATION_TRAINING = TrainingConfig(
     patch_size=96,
     warm_up_first_epoch=0,
     warm_up_last_epoch=1,
-    trained=("segmenter", "uncertainty"),
+    trained=("segmenter",),
     loss=LossConfig(
         cross_entropy_weights=(1.0, 2.0, 1.5, 1.0, 2.5, 1.0, 4.0, 4.0, 4.0),
         absent_lesion_voxels=50.0,  # 3 mL at 4 mm
@@ -189,5 +189,19 @@ SEGMENTATION_TRAINING = TrainingConfig(
     optimiser=OptimiserConfig(segmenter_rate=1e-3, gradient_norm=3.0, average_decay=0.995),
 )
 
+# The head sees a few voxels around each: small patches teach it in minutes, once the denoiser is finished.
+UNCERTAINTY_TRAINING = TrainingConfig(
+    batch_size=4,
+    warm_up_first_epoch=0,
+    warm_up_last_epoch=1,
+    trained=("uncertainty",),
+    patches=PatchConfig(partial_probability=0.2),
+    optimiser=OptimiserConfig(segmenter_rate=1e-3, ramp_steps=20, gradient_norm=3.0, average_decay=0.98),
+)
+
 TRAINING_PRESETS = {"paper": PAPER_TRAINING, "compact": FAST_TRAINING}
-STAGES = {"denoiser": DENOISER_TRAINING, "segmentation": SEGMENTATION_TRAINING}
+STAGES = {
+    "denoiser": DENOISER_TRAINING,
+    "segmentation": SEGMENTATION_TRAINING,
+    "uncertainty": UNCERTAINTY_TRAINING,
+}

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from AMDiffLib.training.ablations import ABLATIONS
+from AMDiffLib.training.config import STAGES
 from AMDiffLib.training.run_settings import PRECISIONS, TENSORBOARD
 
 
@@ -34,9 +35,10 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--stage",
         default="joint",
-        choices=("joint", "denoiser", "segmentation"),
-        help="joint (default): the whole model; denoiser: denoiser and revision alone; segmentation: "
-        "segmenter and uncertainty head on large patches, on top of the denoiser of --initial",
+        choices=("joint", *STAGES),
+        help="joint (default): the whole model; denoiser: denoiser and revision alone; segmentation: the "
+        "segmenter alone on large patches, uncertainty: the uncertainty head alone, both on top of the "
+        "denoiser of --initial",
     )
     parser.add_argument(
         "--initial", type=Path, metavar="FOLDER", help="start from the weights of this run or model"
@@ -118,8 +120,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     settings = parser.parse_args(arguments)
     if settings.manifest is None and settings.export is None:
         parser.error("--manifest is needed")
-    if settings.stage == "segmentation" and settings.initial is None:
-        parser.error("--stage segmentation needs --initial, a run whose denoiser is trained")
+    if settings.stage in ("segmentation", "uncertainty") and settings.initial is None:
+        parser.error(f"--stage {settings.stage} needs --initial, a run whose denoiser is trained")
     for name in ("steps", "batch_size", "threads", "log_every", "validation_scans", "validation_steps"):
         value = getattr(settings, name)
         if value is not None and value < 1:

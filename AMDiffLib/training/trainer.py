@@ -242,7 +242,8 @@ class Trainer:
         except Cancelled:
             return  # The step that follows finds the request, and every process stops.
         best = self.progress.best_score
-        improved = best is None or figures["score"] < best
+        # Of equal ones the later: the score says nothing of the uncertainty head.
+        improved = best is None or figures["score"] <= best
         if improved:
             self.progress = replace(self.progress, best_score=figures["score"], best_step=self.progress.step)
             self._folder.save_best(self.average, self.progress.step, figures)
