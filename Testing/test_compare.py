@@ -72,7 +72,8 @@ def test_every_method_but_what_it_changes_is_amdiff():
         model, training = configured(name)
         changed = {key for key, value in model.to_dict().items() if value != whole[key]}
         allowed = {"amdiff": set(), "denoiser": {"revision"}, "nnmamba": {"revision"}}
-        allowed |= {"unet": {"revision", "diffusion"}, "med-ddpm": {"revision", "diffusion", "denoiser"}}
+        allowed |= {"unet": {"revision", "diffusion"}}
+        allowed |= {"med-ddpm": {"revision", "diffusion", "denoiser", "intensity"}}
         allowed |= {key: {"revision", "diffusion"} for key in STEPS}
         allowed |= {key: {"revision", "segmenter"} for key in ("swin-unetr", "residual-unet")}
         if name in allowed:

@@ -7,7 +7,15 @@ from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
-from AMDiffLib.networks.config import COMPACT, PAPER, PRESETS, AMDiffConfig, DiffusionConfig, SegmenterConfig
+from AMDiffLib.networks.config import (
+    COMPACT,
+    PAPER,
+    PRESETS,
+    AMDiffConfig,
+    DiffusionConfig,
+    IntensityConfig,
+    SegmenterConfig,
+)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -72,6 +80,11 @@ def test_what_cannot_be_a_configuration_is_named(values, named):
 def test_a_diffusion_that_cannot_run_is_refused(change, message):
     with pytest.raises(ValueError, match=message):
         replace(DiffusionConfig(), **change)
+
+
+def test_an_image_drawn_from_predicted_noise_needs_a_limit():
+    with pytest.raises(ValueError, match="needs the cut-off of intensity"):
+        replace(PAPER, intensity=IntensityConfig(kind="sqrt"))
 
 
 def test_a_configuration_cannot_be_changed_in_place():

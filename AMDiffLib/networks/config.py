@@ -172,6 +172,13 @@ class AMDiffConfig:
                 f"denoiser.smoothed_mm is {self.denoiser.smoothed_mm} with diffusion.prediction "
                 f"{self.diffusion.prediction!r}; only 'x0' can be mixed from smoothed images"
             )
+        unlimited = self.diffusion.sampler == "ancestral" and self.intensity.kind != "cutoff"
+        if unlimited and self.diffusion.prediction == "epsilon":
+            raise ValueError(
+                "diffusion.sampler 'ancestral' with diffusion.prediction 'epsilon' needs the cut-off of "
+                "intensity.kind 'cutoff': in its first steps an error of the noise counts a thousandfold, "
+                "and nothing else limits it"
+            )
         if self.denoiser.noise_embedding and not self.denoiser.smoothed_mm:
             raise ValueError(
                 "denoiser.noise_embedding needs denoiser.smoothed_mm: a scan's noise is what a Gaussian takes"

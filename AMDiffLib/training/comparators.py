@@ -140,7 +140,7 @@ def _ddpm(timesteps: int) -> Configure:
             sampling_timesteps=tuple(range(timesteps, 0, -1)),
         )
         denoiser = replace(model.denoiser, smoothed_mm=(), noise_embedding=False)
-        return replace(model, diffusion=diffusion, denoiser=denoiser), training
+        return replace(model, diffusion=diffusion, denoiser=denoiser, intensity=PAPER.intensity), training
 
     return configure
 
