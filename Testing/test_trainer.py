@@ -182,7 +182,7 @@ def test_the_loss_falls_on_the_cohort(a_cohort, tmp_path):
 
 def test_the_published_configuration_trains(a_cohort, tmp_path):
     """Noise prediction over 250 timesteps, batch normalisation, warm-up, rates a tenth from half time on."""
-    steps = 24
+    steps = 48
     rates = replace(PAPER_TRAINING.optimiser, denoiser_rate=3e-3)
     config = replace(PAPER_TRAINING, patch_size=16, optimiser=rates)
     settings = RunSettings(output=tmp_path, steps=steps, log_every=1, say=lambda text: None)
@@ -195,9 +195,9 @@ def test_the_published_configuration_trains(a_cohort, tmp_path):
     # An untrained denoiser says 0; the mean absolute value of a standard normal is sqrt(2 / pi).
     assert rows[0]["diffusion"] == pytest.approx((2.0 / 3.14159265) ** 0.5, abs=0.02)
     assert sum(row["diffusion"] for row in rows[-4:]) / 4 < 0.85 * rows[0]["diffusion"]
-    # Step k of 24 lies in epoch 800 (k - 1) / 24: the warm-up begins at the first one past epoch 100.
+    # Step k of 48 lies in epoch 800 (k - 1) / 48: the warm-up begins at the first one past epoch 100.
     assert [row["warm"] > 0.0 for row in rows] == [800 * k / steps >= 100 for k in range(steps)]
-    assert [row["rate_factor"] for row in rows] == [1.0] * 12 + [0.1] * 12
+    assert [row["rate_factor"] for row in rows] == [1.0] * 24 + [0.1] * 24
 
 
 def test_a_folder_with_another_run_is_not_overwritten(a_cohort, a_config, tmp_path, capsys):

@@ -78,7 +78,7 @@ def _measure(run: Callable[[], torch.Tensor], options: argparse.Namespace) -> di
         try:
             difference = float((compiled() - plain).abs().max())
         except Exception as error:  # what torch raises depends on what it cannot compile
-            figures[way] = {"error": f"{type(error).__name__}: {str(error).splitlines()[-1]}"}
+            figures[way] = {"error": f"{type(error).__name__}: {str(error).splitlines()[0]}"}
             continue
         figures[way] = {"first_call_s": time.perf_counter() - began, "largest_difference": difference}
         ways[way] = compiled
