@@ -127,7 +127,8 @@ def _few_steps(count: int) -> Configure:
 
 
 def _ddpm(timesteps: int) -> Configure:
-    """As published: noise is predicted, and the image drawn from noise in T steps (Med-DDPM)."""
+    """As published: noise is predicted, and the image drawn from noise in T steps, cut off at SUV 20
+    (Med-DDPM)."""
 
     def configure(model: AMDiffConfig, training: TrainingConfig) -> Configured:
         model, training = _denoiser(model, training)
