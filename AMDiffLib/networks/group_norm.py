@@ -108,10 +108,7 @@ def group_norm_gradients(
     b = -mean_wgn * inverse_deviation**2
     c = -mean_wg * inverse_deviation - b * mean
 
-    a, b, c = (
-        rows.per_voxel(coefficient.expand(batch, groups, channels // groups))
-        for coefficient in (by_channel * inverse_deviation, b, c)
-    )
+    a, b, c = (rows.per_voxel(coefficient) for coefficient in (by_channel * inverse_deviation, b, c))
     grad_x = torch.empty_like(x, memory_format=torch.channels_last_3d)
     grad_x_rows = rows.of(grad_x)
     for block in rows.blocks:
@@ -144,5 +141,7 @@ class _Rows:
         return sums.view(self.batch, self.voxels_per_row, self.channels).sum(1).view(self.batch, groups, -1)
 
     def per_voxel(self, coefficient: Tensor) -> Tensor:
-        """Return a coefficient (B, groups, channels of a group) for each element of a row, (B, 1, length)."""
-        return coefficient.reshape(self.batch, 1, self.channels).repeat(1, 1, self.voxels_per_row)
+        """Return a coefficient (B, groups, 1 or channels of a group) for each element of a row: (B, 1,
+        length)."""
+        by_channel = coefficient.expand(-1, -1, self.channels // coefficient.shape[1])
+        return by_channel.reshape(self.batch, 1, self.channels).repeat(1, 1, self.voxels_per_row)

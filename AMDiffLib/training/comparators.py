@@ -66,7 +66,7 @@ BUDGETS = {
         ddpm_timesteps=25,
         initial="amdiff-compact",
     ),
-    # Denoiser and revision as those of the shipped weights, long enough for a DDPM to draw images.
+    # Denoiser and revision as those of the shipped weights, beside the sampler as published.
     "images": Budget(
         model=replace(COMPACT, uncertainty=None),
         training=DENOISER_TRAINING,

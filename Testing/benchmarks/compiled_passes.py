@@ -4,7 +4,7 @@
 
 One pass of the denoiser and of the segmenter over one tile, as they are, compiled, and compiled with the
 weights frozen into the graph (`freezing`, which lets the processor's library lay them out), in turns; a
-network that torch cannot compile is listed with its error. Needs a C++ compiler. About five minutes on an
+network that torch cannot compile is listed with its error. Needs a C++ compiler. About ten minutes on an
 idle core.
 """
 
@@ -47,6 +47,8 @@ def main() -> None:
     """Measure both networks and print the ratios."""
     options = parser().parse_args()
     torch.set_num_threads(options.threads)
+    # What an earlier run left on the disk would make the first call look shorter.
+    torch.compiler.config.force_disable_caches = True
     device = torch.device(options.device)
     model = model_of(options.model).to(device, memory_format=torch.channels_last_3d).eval()
     figures = {"tile": options.tile, "device": options.device, "threads": options.threads}
@@ -70,41 +72,42 @@ def _passes(model: AMDiff, side: int, device: torch.device) -> dict[str, Callabl
 
 def _measure(run: Callable[[], torch.Tensor], options: argparse.Namespace) -> dict:
     plain = run()
-    ways, figures = {"as it is": run}, {}
+    figures = {}
     for way, freezing in FREEZING.items():
         torch._dynamo.reset()
-        began = time.perf_counter()
         compiled = torch.compile(run, options={"freezing": freezing})
+        began = time.perf_counter()
         try:
             difference = float((compiled() - plain).abs().max())
         except Exception as error:  # what torch raises depends on what it cannot compile
             figures[way] = {"error": f"{type(error).__name__}: {str(error).splitlines()[0]}"}
             continue
-        figures[way] = {"first_call_s": time.perf_counter() - began, "largest_difference": difference}
-        ways[way] = compiled
-    seconds: dict[str, list[float]] = {way: [] for way in ways}
-    for _ in range(options.turns):
-        for way, function in ways.items():
-            synchronize(options.device)
-            began = time.perf_counter()
-            function()
-            synchronize(options.device)
-            seconds[way].append(time.perf_counter() - began)
-    for way, taken in seconds.items():
-        figures.setdefault(way, {})["seconds"] = statistics.median(taken)
+        figures[way] = {
+            "first_call_s": time.perf_counter() - began,
+            "largest_difference": difference,
+            "as_it_is_s": [],
+            "seconds": [],
+        }
+        for _ in range(options.turns):
+            for name, function in (("as_it_is_s", run), ("seconds", compiled)):
+                synchronize(options.device)
+                began = time.perf_counter()
+                function()
+                synchronize(options.device)
+                figures[way][name].append(time.perf_counter() - began)
+        for name in ("as_it_is_s", "seconds"):
+            figures[way][name] = statistics.median(figures[way][name])
     return figures
 
 
 def _print(name: str, figures: dict) -> None:
-    plain = figures["as it is"]["seconds"]
-    print(f"{name}: {plain:.3f} s as it is")
-    for way in FREEZING:
-        found = figures[way]
+    for way, found in figures.items():
         if "error" in found:
-            print(f"  {way}: {found['error']}")
+            print(f"{name}, {way}: {found['error']}")
         else:
-            times = plain / found["seconds"]
-            print(f"  {way}: {times:.2f} times as fast, after a first call of {found['first_call_s']:.0f} s")
+            times = found["as_it_is_s"] / found["seconds"]
+            first = found["first_call_s"]
+            print(f"{name}, {way}: {times:.2f} times as fast, after a first call of {first:.0f} s")
 
 
 if __name__ == "__main__":
