@@ -6,8 +6,11 @@ import json
 from dataclasses import FrozenInstanceError, replace
 
 import pytest
+import torch
 
+from AMDiffLib.networks.amdiff import AMDiff
 from AMDiffLib.networks.config import (
+    BASE,
     COMPACT,
     PAPER,
     PRESETS,
@@ -16,6 +19,7 @@ from AMDiffLib.networks.config import (
     IntensityConfig,
     SegmenterConfig,
 )
+from AMDiffLib.training.config import TRAINING_PRESETS
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -42,6 +46,18 @@ def test_the_compact_preset_starts_from_the_low_count_image_and_needs_no_batch()
     assert (COMPACT.diffusion.sampler, COMPACT.diffusion.start) == ("few_step", "low_count")
     assert 1 <= len(COMPACT.diffusion.sampling_timesteps) <= 8
     assert COMPACT.segmenter.norm != "batch"
+
+
+def test_the_base_preset_is_finer_and_40_mb_in_half_precision():
+    assert BASE.voxel_size_mm < COMPACT.voxel_size_mm
+    assert BASE.denoiser.shuffle == 1
+    with torch.device("meta"):
+        parameters = sum(p.numel() for p in AMDiff(BASE).parameters())
+    assert parameters <= 20e6
+
+
+def test_every_preset_says_how_it_is_trained():
+    assert set(TRAINING_PRESETS) == set(PRESETS)
 
 
 def test_missing_groups_take_their_defaults():

@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from matplotlib.image import imread
@@ -178,6 +179,33 @@ def test_the_loss_falls_on_the_cohort(a_cohort, tmp_path):
         rows = list(csv.DictReader(file))
     assert float(rows[-1]["diffusion"]) < 0.7 * float(rows[0]["diffusion"])
     assert float(rows[-1]["segmentation"]) < 0.95 * float(rows[0]["segmentation"])
+
+
+def test_false_lesions_begin_to_cost_in_their_epoch(a_cohort, tmp_path):
+    healthy = [
+        replace(subject, lesions=np.zeros_like(subject.lesions), lesion_voxels=())
+        for subject in load_cohort(read_manifest(a_cohort))
+    ]
+
+    def course(first_epoch: int) -> list[float]:
+        training = replace(
+            TINY_TRAINING,
+            epochs=2,
+            warm_up_first_epoch=0,
+            warm_up_last_epoch=1,
+            absent_lesion_first_epoch=first_epoch,
+            loss=replace(TINY_TRAINING.loss, absent_lesion_voxels=50.0),
+        )
+        folder = tmp_path / str(first_epoch)
+        settings = RunSettings(output=folder, steps=4, log_every=1, say=lambda text: None)
+        Trainer(TINY_MODEL, training, settings, healthy).run()
+        with (folder / "losses.csv").open() as file:
+            return [float(row["segmentation"]) for row in csv.DictReader(file)]
+
+    at_once, half_way, never = course(0), course(1), course(2)
+    assert at_once[0] > never[0]
+    assert half_way[:2] == never[:2]
+    assert half_way[2] > never[2]
 
 
 def test_the_published_configuration_trains(a_cohort, tmp_path):

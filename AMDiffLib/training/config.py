@@ -95,7 +95,8 @@ class TrainingConfig:
     """A whole training; `epochs` is what Eq. (11) counts in, the run's steps are divided by it.
 
     Parts that are not `trained` keep their weights, and their losses are left out; those that nothing trained
-    needs are not run.
+    needs are not run. `loss.absent_lesion_voxels` counts from `absent_lesion_first_epoch` on: from the start,
+    it teaches a fresh segmenter to mark nothing.
     """
 
     batch_size: int = 2
@@ -103,6 +104,7 @@ class TrainingConfig:
     epochs: int = 80
     warm_up_first_epoch: int = 10
     warm_up_last_epoch: int = 30
+    absent_lesion_first_epoch: int = 0
     trained: tuple[str, ...] = PARTS
     loss: LossConfig = field(default_factory=LossConfig)
     patches: PatchConfig = field(default_factory=PatchConfig)
@@ -113,6 +115,12 @@ class TrainingConfig:
             raise ValueError(f"trained is empty; at least one of {', '.join(PARTS)} is needed")
         for part in self.trained:
             _one_of("trained", part, PARTS)
+
+    def loss_in(self, epoch: int) -> LossConfig:
+        """Return the objective's weights in this epoch of Eq. (11)."""
+        if epoch >= self.absent_lesion_first_epoch:
+            return self.loss
+        return dataclasses.replace(self.loss, absent_lesion_voxels=0.0)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for `json.dumps`."""
@@ -145,6 +153,8 @@ def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
 
 
 FAST_TRAINING = TrainingConfig()
+
+BASE_TRAINING = TrainingConfig(batch_size=8, patch_size=64)  # 64 voxels of 3 mm are what 48 of 4 mm are
 
 PAPER_TRAINING = TrainingConfig(
     patch_size=128,
@@ -180,6 +190,7 @@ SEGMENTATION_TRAINING = TrainingConfig(
     patch_size=96,
     warm_up_first_epoch=0,
     warm_up_last_epoch=1,
+    absent_lesion_first_epoch=20,
     trained=("segmenter",),
     loss=LossConfig(
         cross_entropy_weights=(1.0, 2.0, 1.5, 1.0, 2.5, 1.0, 4.0, 4.0, 4.0),
@@ -199,7 +210,7 @@ UNCERTAINTY_TRAINING = TrainingConfig(
     optimiser=OptimiserConfig(segmenter_rate=1e-3, ramp_steps=20, gradient_norm=3.0, average_decay=0.98),
 )
 
-TRAINING_PRESETS = {"paper": PAPER_TRAINING, "compact": FAST_TRAINING}
+TRAINING_PRESETS = {"paper": PAPER_TRAINING, "compact": FAST_TRAINING, "base": BASE_TRAINING}
 STAGES = {
     "denoiser": DENOISER_TRAINING,
     "segmentation": SEGMENTATION_TRAINING,

@@ -30,7 +30,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--config",
         default="compact",
-        help="compact (default), paper, or a JSON file like a run's config.json",
+        help="compact (default), base, paper, or a JSON file like a run's config.json",
     )
     parser.add_argument(
         "--stage",

@@ -173,7 +173,7 @@ class Trainer:
             self.model,
             batch.to(self.device),
             warm=warm,
-            config=self.config.loss,
+            config=self.config.loss_in(self.epoch),
             generator=generator,
             precision=self.precision,
             processes=self.processes,
