@@ -31,6 +31,7 @@ from AMDiffLib.inference.weights import load_model
 from AMDiffLib.progress import Cancellation
 from AMDiffLib.training.checkpoint import load_tensors
 from AMDiffLib.training.config import PAPER_TRAINING, OptimiserConfig
+from AMDiffLib.training.csv_log import read_rows
 from AMDiffLib.training.dataset import load_cohort, read_manifest
 from AMDiffLib.training.run_folder import RunFolder
 from AMDiffLib.training.run_settings import RunSettings
@@ -175,8 +176,7 @@ def test_the_loss_falls_on_the_cohort(a_cohort, tmp_path):
     settings = RunSettings(output=tmp_path, steps=30, log_every=5, say=lambda text: None)
     Trainer(TINY_MODEL, config, settings, load_cohort(read_manifest(a_cohort))).run()
 
-    with (tmp_path / "losses.csv").open() as file:
-        rows = list(csv.DictReader(file))
+    rows = read_rows(tmp_path / "losses.csv")
     assert float(rows[-1]["diffusion"]) < 0.7 * float(rows[0]["diffusion"])
     assert float(rows[-1]["segmentation"]) < 0.95 * float(rows[0]["segmentation"])
 
@@ -199,8 +199,7 @@ def test_false_lesions_begin_to_cost_in_their_epoch(a_cohort, tmp_path):
         folder = tmp_path / str(first_epoch)
         settings = RunSettings(output=folder, steps=4, log_every=1, say=lambda text: None)
         Trainer(TINY_MODEL, training, settings, healthy).run()
-        with (folder / "losses.csv").open() as file:
-            return [float(row["segmentation"]) for row in csv.DictReader(file)]
+        return [float(row["segmentation"]) for row in read_rows(folder / "losses.csv")]
 
     at_once, half_way, never = course(0), course(1), course(2)
     assert at_once[0] > never[0]
@@ -218,8 +217,7 @@ def test_the_published_configuration_trains(a_cohort, tmp_path):
     assert any(isinstance(module, torch.nn.BatchNorm3d) for module in trainer.model.modules())
     trainer.run()
 
-    with (tmp_path / "losses.csv").open() as file:
-        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    rows = [{name: float(value) for name, value in row.items()} for row in read_rows(tmp_path / "losses.csv")]
     # An untrained denoiser says 0; the mean absolute value of a standard normal is sqrt(2 / pi).
     assert rows[0]["diffusion"] == pytest.approx((2.0 / 3.14159265) ** 0.5, abs=0.02)
     assert sum(row["diffusion"] for row in rows[-4:]) / 4 < 0.85 * rows[0]["diffusion"]
