@@ -145,6 +145,21 @@ def test_the_share_of_the_segmentation_gradient_changes_only_what_reaches_the_im
     assert none["revision"] != full["revision"]
 
 
+def test_false_lesions_cost_by_their_volume_whatever_the_voxel_size(a_batch):
+    healthy = replace(a_batch, lesions=torch.zeros_like(a_batch.lesions))
+
+    def cost(voxel_size_mm: float, absent_lesion_ml: float) -> float:
+        model = a_model()
+        model.config = replace(model.config, voxel_size_mm=voxel_size_mm)
+        config = replace(FAST_TRAINING.loss, absent_lesion_ml=absent_lesion_ml)
+        generator = torch.Generator().manual_seed(0)
+        terms = joint_objective(model, healthy, warm=1.0, config=config, generator=generator)
+        return float(terms["total"].detach())
+
+    assert cost(4.0, 3.2) == pytest.approx(cost(2.0, 0.4), rel=1e-6)  # 50 voxels of either
+    assert cost(2.0, 3.2) < cost(4.0, 3.2)
+
+
 def test_half_precision_is_that_of_the_networks_alone(a_batch):
     losses, gradients = {}, {}
     for precision in (torch.float32, torch.bfloat16):

@@ -194,7 +194,7 @@ def test_false_lesions_begin_to_cost_in_their_epoch(a_cohort, tmp_path):
             warm_up_first_epoch=0,
             warm_up_last_epoch=1,
             absent_lesion_first_epoch=first_epoch,
-            loss=replace(TINY_TRAINING.loss, absent_lesion_voxels=50.0),
+            loss=replace(TINY_TRAINING.loss, absent_lesion_ml=3.2),
         )
         folder = tmp_path / str(first_epoch)
         settings = RunSettings(output=folder, steps=4, log_every=1, say=lambda text: None)

@@ -24,8 +24,8 @@ class LossConfig:
     less keeps a half-trained segmenter from painting its wishes into the image. `revision_unit` is the unit
     of L_rev: in SUV hot organs dominate, in normalised intensity they do not. `lesion_regulariser` and
     `organ_regulariser` are the summand s = 1 and the summands s = 2..8 of Eq. (5), which Table 4 of the paper
-    switches off one at a time. `absent_lesion_voxels` is the volume of false lesions that, in a patch
-    without a true one, costs half of what a missed lesion costs (to the power 3/4); 0, as published: nothing.
+    switches off one at a time. `absent_lesion_ml` is the volume of false lesions that, in a patch without a
+    true one, costs half of what a missed lesion costs (to the power 3/4); 0, as published: nothing.
     `noise_exponent` weighs the errors of Eq. (3), (5) and (7) by the noise of their patch to the power of its
     negative: 0, as published, all alike; 1 as in the likelihood of Laplace noise of that scale.
     """
@@ -33,7 +33,7 @@ class LossConfig:
     image_class_weights: tuple[float, ...] = (1.0, 3.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
     cross_entropy_weights: tuple[float, ...] = (1.0, 5.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
     dice_weights: tuple[float, ...] = (1.0, 3.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
-    absent_lesion_voxels: float = 0.0
+    absent_lesion_ml: float = 0.0
     lesion_regulariser: bool = True
     organ_regulariser: bool = True
     lesion_organ_factor: float = 1.0
@@ -95,7 +95,7 @@ class TrainingConfig:
     """A whole training; `epochs` is what Eq. (11) counts in, the run's steps are divided by it.
 
     Parts that are not `trained` keep their weights, and their losses are left out; those that nothing trained
-    needs are not run. `loss.absent_lesion_voxels` counts from `absent_lesion_first_epoch` on: from the start,
+    needs are not run. `loss.absent_lesion_ml` counts from `absent_lesion_first_epoch` on: from the start,
     it teaches a fresh segmenter to mark nothing.
     """
 
@@ -120,7 +120,7 @@ class TrainingConfig:
         """Return the objective's weights in this epoch of Eq. (11)."""
         if epoch >= self.absent_lesion_first_epoch:
             return self.loss
-        return dataclasses.replace(self.loss, absent_lesion_voxels=0.0)
+        return dataclasses.replace(self.loss, absent_lesion_ml=0.0)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for `json.dumps`."""
@@ -194,7 +194,7 @@ SEGMENTATION_TRAINING = TrainingConfig(
     trained=("segmenter",),
     loss=LossConfig(
         cross_entropy_weights=(1.0, 2.0, 1.5, 1.0, 2.5, 1.0, 4.0, 4.0, 4.0),
-        absent_lesion_voxels=50.0,  # 3 mL at 4 mm
+        absent_lesion_ml=3.2,
     ),
     patches=PatchConfig(partial_probability=0.2),
     optimiser=OptimiserConfig(segmenter_rate=1e-3, gradient_norm=3.0, average_decay=0.995),

@@ -195,7 +195,7 @@ def joint_objective(
                 batch.lesions,
                 cross_entropy_weights=config.cross_entropy_weights,
                 dice_weights=config.dice_weights,
-                absent_lesion_voxels=config.absent_lesion_voxels,
+                absent_lesion_voxels=1000.0 * config.absent_lesion_ml / model.config.voxel_size_mm**3,
                 total=processes.total,
             )
         if "uncertainty" in trained:
