@@ -95,8 +95,8 @@ class TrainingConfig:
     """A whole training; `epochs` is what Eq. (11) counts in, the run's steps are divided by it.
 
     Parts that are not `trained` keep their weights, and their losses are left out; those that nothing trained
-    needs are not run. `loss.absent_lesion_ml` counts from `absent_lesion_first_epoch` on: from the start,
-    it teaches a fresh segmenter to mark nothing.
+    needs are not run. `loss.absent_lesion_ml` counts from `absent_lesion_first_epoch` on: a segmenter that
+    does not know lesions yet would learn from it to mark nothing.
     """
 
     batch_size: int = 2
@@ -190,7 +190,7 @@ SEGMENTATION_TRAINING = TrainingConfig(
     patch_size=96,
     warm_up_first_epoch=0,
     warm_up_last_epoch=1,
-    absent_lesion_first_epoch=20,
+    absent_lesion_first_epoch=60,
     trained=("segmenter",),
     loss=LossConfig(
         cross_entropy_weights=(1.0, 2.0, 1.5, 1.0, 2.5, 1.0, 4.0, 4.0, 4.0),
