@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-DOCUMENTS = ("README.md", "Testing/README.md")
+DOCUMENTS = (
+    "README.md",
+    "Testing/README.md",
+    "Resources/Evaluation/REPORT.md",
+    "Resources/Models/amdiff-compact/MODEL_CARD.md",
+    "Resources/Simulation/REPORT.md",
+    "Resources/Training/README.md",
+)
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"python -m (AMDiffLib\.\w+)((?:[^\n`]|\\\n)*)", README)
 
