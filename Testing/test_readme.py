@@ -10,14 +10,11 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-DOCUMENTS = (
-    "README.md",
-    "Testing/README.md",
-    "Resources/Evaluation/REPORT.md",
-    "Resources/Models/amdiff-compact/MODEL_CARD.md",
-    "Resources/Simulation/REPORT.md",
-    "Resources/Training/README.md",
-)
+DOCUMENTS = [
+    path.relative_to(REPOSITORY).as_posix()
+    for pages in ("*.md", "Testing/*.md", "Resources/**/*.md")
+    for path in sorted(REPOSITORY.glob(pages))
+]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"python -m (AMDiffLib\.\w+)((?:[^\n`]|\\\n)*)", README)
 
