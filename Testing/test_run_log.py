@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 
+import numpy as np
 import pytest
+from matplotlib.colors import TABLEAU_COLORS, to_rgb
+from PIL import Image
 
 from AMDiffLib.errors import MissingPackage
 from AMDiffLib.training import run_log, tensorboard_log
@@ -87,3 +90,30 @@ def test_the_curves_show_losses_and_the_warm_up_of_eq_11(tmp_path):
     path = write_loss_curves(tmp_path)
     assert path.stat().st_size < 60_000
     assert write_loss_curves(tmp_path / "nothing") is None
+
+
+def test_no_two_lines_of_the_validation_have_one_colour(tmp_path):
+    random = np.random.default_rng(0)
+    terms = ("diffusion", "lesion_organ", "revision", "segmentation", "total")
+    for step in range(20, 5001, 20):
+        losses = {name: 0.01 + random.random() for name in terms}
+        append_row(
+            tmp_path / "losses.csv", {"step": step, **losses, "warm": 1.0, "rate_factor": 1 - step / 5000}
+        )
+    shown = (
+        "body_error",
+        "lesion_error",
+        "organ_dice_missing",
+        "lesion_dice_missing",
+        "false_positive_share",
+    )
+    for step in (2510, 5000):
+        figures = {name: 0.1 * place + 0.2 for place, name in enumerate(shown)}
+        append_row(tmp_path / "validation.csv", {"step": step, **figures, "score": 2.0})
+    drawn = Image.open(write_loss_curves(tmp_path)).convert("RGB")
+    validation = drawn.crop((0, drawn.height * 3 // 4, *drawn.size))
+    colours = {colour for _, colour in validation.getcolors(maxcolors=drawn.width * drawn.height)}
+    expected = [
+        tuple(round(255 * part) for part in to_rgb(name)) for name in list(TABLEAU_COLORS)[: len(shown)]
+    ]
+    assert [colour for colour in expected if colour not in colours] == []

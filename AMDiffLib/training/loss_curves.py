@@ -29,7 +29,7 @@ _SCHEDULES = {
     "rate_factor": ("learning rate / its largest", "0.45"),
 }
 _SMOOTHED_SHARE = 0.05  # of the rows, that the thick lines average over
-_COLOURS = 64  # of the PNG, which is to stay small
+_COLOURS = 256  # of the PNG, which is to stay small
 
 
 def write_loss_curves(run: Path) -> Path | None:
