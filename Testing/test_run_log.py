@@ -7,12 +7,13 @@ import csv
 import numpy as np
 import pytest
 from matplotlib.colors import TABLEAU_COLORS, to_rgb
+from matplotlib.figure import Figure
 from PIL import Image
 
 from AMDiffLib.errors import MissingPackage
 from AMDiffLib.training import run_log, tensorboard_log
 from AMDiffLib.training.csv_log import append_row, drop_rows_after, read_rows
-from AMDiffLib.training.loss_curves import write_loss_curves
+from AMDiffLib.training.loss_curves import _draw_validation, write_loss_curves
 from AMDiffLib.training.losses import WarmUp
 from AMDiffLib.training.run_log import TERMS, RunLog
 from AMDiffLib.training.run_settings import RunSettings
@@ -117,3 +118,13 @@ def test_no_two_lines_of_the_validation_have_one_colour(tmp_path):
         tuple(round(255 * part) for part in to_rgb(name)) for name in list(TABLEAU_COLORS)[: len(shown)]
     ]
     assert [colour for colour in expected if colour not in colours] == []
+
+
+@pytest.mark.parametrize(
+    ("scores", "kept"), [([0.0, 0.0, 0.0], 30), ([2.1, 1.9, 2.0], 20), ([1.9, float("nan"), 1.9], 30)]
+)
+def test_the_best_score_is_marked_where_its_weights_were_kept(scores, kept):
+    axes = Figure().subplots()
+    _draw_validation(axes, {"step": np.array([10.0, 20.0, 30.0]), "score": np.array(scores)})
+    (line,) = axes.lines
+    assert list(line.get_xdata()) == [kept, kept]

@@ -89,7 +89,8 @@ def _draw_validation(axes: Axes, validation: dict[str, np.ndarray]) -> None:
     for name, values in validation.items():
         if name not in ("step", "score", "false_positive_ml") and not name.startswith("dice_"):
             axes.plot(validation["step"], values, marker=".", linewidth=1.2, label=name.replace("_", " "))
-    best = np.nanargmin(validation["score"])
+    scores = validation["score"]
+    best = np.flatnonzero(scores == np.nanmin(scores))[-1]  # of equal ones the trainer keeps the later
     axes.axvline(validation["step"][best], color="0.3", linestyle=":", label="best score")
     axes.set_ylim(bottom=0.0)
     axes.set_ylabel("validation")
