@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from AMDiffLib.calibration.coverage import EVERYTHING, TITLES, Coverage
+from AMDiffLib.image.small_png import write_small_png
 from AMDiffLib.quantification.calibration import CONFIDENCE
 from AMDiffLib.quantification.intervals import LESION
 
@@ -22,19 +21,15 @@ _STYLES = {
 }
 _GOAL = (85.0, 95.0)
 _DPI = 100
-_COLOURS = 64
 
 
 def write_plot(path: Path, coverages: Sequence[Coverage]) -> None:
     """Draw the lesions' coverages at all confidences as a PNG, a panel for each reference."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from PIL import Image
 
     lesions = [c for c in coverages if c.kind == LESION and c.by == EVERYTHING]
     references = [name for name in _REFERENCES if any(c.reference == name for c in lesions)]
     figure = Figure(figsize=(4.6 * max(1, len(references)), 5.1), dpi=_DPI, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
     for position, reference in enumerate(references):
         axes = figure.add_subplot(1, len(references), position + 1)
         of_reference = [c for c in lesions if c.reference == reference]
@@ -59,7 +54,4 @@ def write_plot(path: Path, coverages: Sequence[Coverage]) -> None:
         axes.set_ylabel("true values inside the interval, %")
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(loc="upper left", frameon=False, fontsize=9)
-    canvas.draw()
-    # A palette makes the file a third of its size.
-    picture = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
-    picture.quantize(_COLOURS).save(path, optimize=True)
+    write_small_png(figure, path)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from AMDiffLib.image.small_png import write_small_png
 from AMDiffLib.training.run_settings import CURVES_NAME, LOSSES_NAME, VALIDATION_NAME
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ _SCHEDULES = {
     "rate_factor": ("learning rate / its largest", "0.45"),
 }
 _SMOOTHED_SHARE = 0.05  # of the rows, that the thick lines average over
-_COLOURS = 256  # of the PNG, which is to stay small
 
 
 def write_loss_curves(run: Path) -> Path | None:
@@ -37,9 +37,7 @@ def write_loss_curves(run: Path) -> Path | None:
 
     Thin lines are the rows of losses.csv, thick ones their exponential mean. None where nothing is logged.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from PIL import Image
 
     losses = _columns(run / LOSSES_NAME)
     if not losses:
@@ -47,7 +45,6 @@ def write_loss_curves(run: Path) -> Path | None:
     validation = _columns(run / VALIDATION_NAME)
     rows = 4 if validation else 3
     figure = Figure(figsize=(9.0, 2.2 * rows), dpi=_DPI, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
     panels = figure.subplots(rows, 1, sharex=True)
     _draw_terms(panels[0], losses, _IMAGE_TERMS)
     panels[0].set_yscale("log")
@@ -67,9 +64,7 @@ def write_loss_curves(run: Path) -> Path | None:
             axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
     panels[-1].set_xlabel("optimiser step")
     path = run / CURVES_NAME
-    canvas.draw()
-    drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    drawn.quantize(_COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+    write_small_png(figure, path)
     return path
 
 
